@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+namespace voxpool {
+
+// How a kernel divides a problem: `units` independent pieces, the rest is the kernel's own business. A result never
+// depends on the division.
+struct Plan {
+  int64_t units = 0;
+  int64_t rows_per_strip = 0;    // output rows (along h) of one piece
+  int64_t planes_per_chunk = 0;  // output planes (along d) of one piece
+};
+
+// One implementation of a problem. A device keeps its variants in one list, best first; dispatch takes the first that
+// does not refuse, explain() prints the refusals, tests and benchmarks walk the list.
+template <class Problem>
+struct Variant {
+  const char* name;
+  // The reason why this variant cannot run the problem, or null when it can.
+  const char* (*refusal)(const Problem&);
+  // Pure function of plain integers; `threads` is how many will share the work.
+  Plan (*plan)(const Problem&, int64_t threads);
+  // Runs the units [begin, end). Units may run in any order and at the same time.
+  void (*run)(const Problem&, const Plan&, int64_t begin, int64_t end);
+};
+
+}  // namespace voxpool
