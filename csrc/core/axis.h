@@ -61,7 +61,7 @@ struct Axis {
 
   // Whether some window has no tap inside the input. That needs dilation > in: otherwise the first tap at or after
   // position 0 lies before position `dilation`, and a pad is smaller than the effective kernel.
-  constexpr bool has_empty_window() const {
+  VOXPOOL_INLINE constexpr bool has_empty_window() const {
     if (in >= dilation) return false;
     for (int64_t o = 0; o < out && start(o) < 0; ++o) {
       if (taps(o).empty()) return true;

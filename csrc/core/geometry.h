@@ -47,9 +47,9 @@ struct Geometry {
   VOXPOOL_INLINE constexpr const Axis& h() const { return axes[1]; }
   VOXPOOL_INLINE constexpr const Axis& w() const { return axes[2]; }
 
-  constexpr int64_t input_volume() const { return d().in * h().in * w().in; }
-  constexpr int64_t output_volume() const { return d().out * h().out * w().out; }
-  constexpr bool has_empty_window() const {
+  VOXPOOL_INLINE constexpr int64_t input_volume() const { return d().in * h().in * w().in; }
+  VOXPOOL_INLINE constexpr int64_t output_volume() const { return d().out * h().out * w().out; }
+  VOXPOOL_INLINE constexpr bool has_empty_window() const {
     return d().has_empty_window() || h().has_empty_window() || w().has_empty_window();
   }
 };

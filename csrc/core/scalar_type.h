@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/portability.h"
+
 namespace voxpool {
 
 enum class ScalarType : uint8_t { u8, i8, i16, i32, i64, f16, bf16, f32, f64 };
 
-constexpr size_t size_of(ScalarType type) {
+VOXPOOL_INLINE constexpr size_t size_of(ScalarType type) {
   switch (type) {
     case ScalarType::u8:
     case ScalarType::i8:
@@ -26,6 +28,6 @@ constexpr size_t size_of(ScalarType type) {
   return 0;
 }
 
-constexpr bool is_floating(ScalarType type) { return type >= ScalarType::f16; }
+VOXPOOL_INLINE constexpr bool is_floating(ScalarType type) { return type >= ScalarType::f16; }
 
 }  // namespace voxpool

@@ -12,7 +12,7 @@ namespace voxpool {
 // Storage of a tap, chosen by the number of taps in a window: up to 255, up to 2^31 - 1, more.
 enum class TapType : uint8_t { u8, i32, i64 };
 
-constexpr size_t size_of(TapType type) { return type == TapType::u8 ? 1 : type == TapType::i32 ? 4 : 8; }
+VOXPOOL_INLINE constexpr size_t size_of(TapType type) { return type == TapType::u8 ? 1 : type == TapType::i32 ? 4 : 8; }
 
 // The largest code of each type means that the window has no tap inside the input.
 template <class Tap>
@@ -49,8 +49,8 @@ constexpr TapCode tap_code(const Geometry& g) {
 
 // Flat position d * H * W + h * W + w, inside the unpadded input, of the tap with this code of output (od, oh, ow);
 // -1 when the code is no tap of that window inside the input.
-constexpr int64_t input_position(const Geometry& g, const TapCode& code, int64_t tap, int64_t od, int64_t oh,
-                                 int64_t ow) {
+VOXPOOL_INLINE constexpr int64_t input_position(const Geometry& g, const TapCode& code, int64_t tap, int64_t od,
+                                                int64_t oh, int64_t ow) {
   if (code.type == TapType::i64) return tap >= 0 && tap < g.input_volume() ? tap : -1;
   if (tap < 0 || tap >= code.step[0] * g.d().kernel) return -1;
   const int64_t d = g.d().start(od) + tap / code.step[0] * g.d().dilation;

@@ -1,0 +1,2 @@
+// Kernels compiled for avx2.
+namespace voxpool::cpu::avx2 {}

@@ -1,0 +1,2 @@
+// Kernels compiled for avx512.
+namespace voxpool::cpu::avx512 {}

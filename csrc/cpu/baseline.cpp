@@ -1,0 +1,2 @@
+// Kernels compiled for baseline.
+namespace voxpool::cpu::baseline {}
