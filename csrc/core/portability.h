@@ -8,3 +8,6 @@
 #else
 #define VOXPOOL_INLINE [[gnu::always_inline]] inline
 #endif
+
+// The same for a lambda: goes between its parameters and its body.
+#define VOXPOOL_LAMBDA_INLINE __attribute__((always_inline))

@@ -8,8 +8,9 @@ namespace voxpool {
 // depends on the division.
 struct Plan {
   int64_t units = 0;
-  int64_t rows_per_strip = 0;    // output rows (along h) of one piece
-  int64_t planes_per_chunk = 0;  // output planes (along d) of one piece
+  int64_t planes = 0;   // of one piece, along d
+  int64_t rows = 0;     // of one piece, along h
+  int64_t columns = 0;  // of one piece, along w
 };
 
 // One implementation of a problem. A device keeps its variants in one list, best first; dispatch takes the first that

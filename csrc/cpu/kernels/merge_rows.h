@@ -1,0 +1,106 @@
+#pragma once
+
+#include "cpu/simd/element_lanes.h"
+#include "cpu/simd/partial.h"
+
+// The maximum of several rows, element by element: the pass along h and the pass along d are the same, and do not care
+// which memory format the rows come from.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+namespace {
+
+// A row between two passes: decoded lanes and, with taps, one code per lane.
+template <class E>
+struct ReducedRow {
+  typename E::Lane* values;
+  uint8_t* codes;
+};
+
+// One tap of a merge: a reduced row, and what its tap along this axis adds to the codes in it.
+template <class E>
+struct RowTap {
+  const typename E::Lane* values;
+  const uint8_t* codes;
+  int64_t code_offset;
+};
+
+// Where a merge ends: a row for the next pass (whose capacity is a multiple of a vector) ...
+template <class E, bool with_taps>
+struct ToReducedRow {
+  ReducedRow<E> row;
+
+  VOXPOOL_INLINE void put(int64_t i, const Best<E, with_taps>& best, int64_t) const {
+    store(row.values + i, best.value);
+    if constexpr (with_taps) store_codes<typename E::Lane>(row.codes + i, best.code);
+  }
+};
+
+// ... or the output itself.
+template <class E, bool with_taps>
+struct ToOutput {
+  typename E::Raw* values;
+  uint8_t* codes;
+
+  VOXPOOL_INLINE void put(int64_t i, const Best<E, with_taps>& best, int64_t length) const {
+    using Lane = typename E::Lane;
+    constexpr int n = lanes<Lane>;
+    if (i + n <= length) {
+      store(values + i, E::encode(best.value));
+      if constexpr (with_taps) store_codes<Lane>(codes + i, best.code);
+      return;
+    }
+    const int left = static_cast<int>(length - i);
+    store_first(values + i, E::encode(best.value), left);
+    if constexpr (with_taps) {
+      uint8_t all[n];
+      store_codes<Lane>(all, best.code);
+      std::memcpy(codes + i, all, left);
+    }
+  }
+};
+
+template <class E, bool with_taps>
+VOXPOOL_INLINE Best<E, with_taps> first_of(const RowTap<E>& tap, int64_t i) {
+  using Lane = typename E::Lane;
+  if constexpr (with_taps) {
+    return {load(tap.values + i), load_codes<Lane>(tap.codes + i) + static_cast<CodeLane<Lane>>(tap.code_offset)};
+  } else {
+    return {load(tap.values + i)};
+  }
+}
+
+// Taps in ascending order; `fixed` is their number where it is known to the compiler, else 0.
+template <class E, bool with_taps, int fixed, class Sink>
+void merge_rows_of(const RowTap<E>* taps, int count, int64_t length, const Sink& sink) {
+  using Lane = typename E::Lane;
+  const int n = fixed != 0 ? fixed : count;
+  for (int64_t i = 0; i < length; i += lanes<Lane>) {
+    Best<E, with_taps> best = first_of<E, with_taps>(taps[0], i);
+#pragma GCC unroll 4
+    for (int t = 1; t < n; ++t) {
+      if constexpr (with_taps) {
+        const Best<E, true> next = first_of<E, true>(taps[t], i);
+        best.take(next.value, next.code);
+      } else {
+        best.take(load(taps[t].values + i), Codes<Lane>{});
+      }
+    }
+    sink.put(i, best, length);
+  }
+}
+
+template <class E, bool with_taps, class Sink>
+void merge_rows(const RowTap<E>* taps, int count, int64_t length, const Sink& sink) {
+  switch (count) {
+    case 1:
+      return merge_rows_of<E, with_taps, 1>(taps, 1, length, sink);
+    case 2:
+      return merge_rows_of<E, with_taps, 2>(taps, 2, length, sink);
+    case 3:
+      return merge_rows_of<E, with_taps, 3>(taps, 3, length, sink);
+    default:
+      return merge_rows_of<E, with_taps, 0>(taps, count, length, sink);
+  }
+}
+
+}  // namespace
+}  // namespace voxpool::cpu::VOXPOOL_UNIT

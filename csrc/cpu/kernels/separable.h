@@ -1,0 +1,260 @@
+#pragma once
+
+#include "cpu/kernels/merge_rows.h"
+#include "cpu/kernels/reduce_columns.h"
+#include "cpu/kernels/scratch.h"
+#include "cpu/tile_plan.h"
+
+// Forward pooling in three passes, w then h then d, each over the result of the one before. In that order an earlier
+// candidate always has the earlier tap, so no pass compares taps: ties stay with the first, NaN moves to the last. Rows
+// reduced along w, and planes reduced along w and h, stay in rings for the other windows that need them, and every
+// input row is read from memory once per tile.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+namespace {
+
+// Taps of a window along h or d: those of one merge fit a fixed array.
+constexpr int64_t most_taps_per_axis = 255;
+
+template <class E, bool with_taps>
+class Separable {
+  using Lane = typename E::Lane;
+  using Raw = typename E::Raw;
+
+  // Reduced rows by the number of what they were reduced from (an input row, or an input plane).
+  struct Ring {
+    ReducedRow<E> rows;
+    int64_t slots;
+    int64_t slot_rows;
+    int64_t* holds;  // per slot
+
+    void clear() {
+      for (int64_t i = 0; i < slots; ++i) holds[i] = -1;
+    }
+  };
+
+ public:
+  Separable(const Forward& problem, Layout layout, const Plan& plan)
+      : p_(problem),
+        g_(problem.geometry),
+        layout_(layout),
+        plan_(plan),
+        channels_(layout == Layout::channels_first ? 1 : g_.channels),
+        row_capacity_((plan.columns * channels_ / lanes<Lane> + 2) * lanes<Lane>),
+        reduce_columns_(layout == Layout::channels_first ? select_reduce_columns_first<E, with_taps>(g_.w())
+                                                         : select_reduce_columns_last<E, with_taps>(g_.w())),
+        scratch_(scratch_bytes()),
+        row_ring_(make_ring(rings(g_).rows, 1)),
+        plane_ring_(make_ring(rings(g_).planes, plan.rows)) {
+    if constexpr (with_taps) {
+      first_tap_ = scratch_.template take<uint8_t>(g_.w().out + lanes<Lane>);
+      final_codes_ = scratch_.template take<uint8_t>(row_capacity_);
+      tap_offset_ = scratch_.template take<int64_t>(most_taps_per_axis);
+      prepare_tables();
+    }
+  }
+
+  void run(int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) run_tile(tile(g_, layout_, plan_, unit));
+  }
+
+ private:
+  int64_t scratch_bytes() const {
+    const Rings r = rings(g_);
+    const int64_t rows = r.rows + r.planes * plan_.rows;
+    int64_t bytes = Scratch::bytes_for<Lane>(r.rows * row_capacity_) +
+                    Scratch::bytes_for<Lane>(r.planes * plan_.rows * row_capacity_) +
+                    Scratch::bytes_for<int64_t>(r.rows) + Scratch::bytes_for<int64_t>(r.planes);
+    if constexpr (with_taps) {
+      bytes += Scratch::bytes_for<uint8_t>(rows * row_capacity_ + 64) +
+               Scratch::bytes_for<uint8_t>(g_.w().out + lanes<Lane>) + Scratch::bytes_for<uint8_t>(row_capacity_) +
+               Scratch::bytes_for<int64_t>(most_taps_per_axis);
+    }
+    return bytes;
+  }
+
+  Ring make_ring(int64_t slots, int64_t slot_rows) {
+    const int64_t size = slots * slot_rows * row_capacity_;
+    Ring ring{{scratch_.template take<Lane>(size), nullptr}, slots, slot_rows, scratch_.template take<int64_t>(slots)};
+    if constexpr (with_taps) ring.rows.codes = scratch_.template take<uint8_t>(size);
+    return ring;
+  }
+
+  void prepare_tables() {
+    for (int64_t ow = 0; ow < g_.w().out + lanes<Lane>; ++ow) {
+      first_tap_[ow] = ow < g_.w().out ? static_cast<uint8_t>(g_.w().taps(ow).begin) : 0;
+    }
+    int64_t* offset = tap_offset_;
+    for (int64_t td = 0; td < g_.d().kernel; ++td) {
+      for (int64_t th = 0; th < g_.h().kernel; ++th) {
+        for (int64_t tw = 0; tw < g_.w().kernel; ++tw) {
+          const int64_t d = td * g_.d().dilation, h = th * g_.h().dilation, w = tw * g_.w().dilation;
+          *offset++ = (d * g_.h().in + h) * g_.w().in + w;
+        }
+      }
+    }
+  }
+
+  ReducedRow<E> ring_row(const Ring& ring, int64_t slot, int64_t row) const {
+    const int64_t at = (slot * ring.slot_rows + row) * row_capacity_;
+    return {ring.rows.values + at, with_taps ? ring.rows.codes + at : nullptr};
+  }
+
+  void run_tile(const Tile& t) {
+    input_ = static_cast<const Raw*>(p_.input) + (t.n * p_.input_strides.n + t.c * p_.input_strides.c);
+    output_volume_ = t.n * p_.output_strides.n + t.c * p_.output_strides.c;
+    pass_ = {g_.w(), t.w, channels_, p_.input_strides.w, first_tap_};
+    row_length_ = t.w.size() * channels_;
+    row_ring_.clear();
+    row_ring_plane_ = -1;
+    plane_ring_.clear();
+
+    for (int64_t od = t.d.begin; od < t.d.end; ++od) {
+      if (g_.d().kernel == 1) {
+        const int64_t plane = g_.d().start(od);
+        for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) write_output(t, od, oh, row_taps(plane, oh));
+        continue;
+      }
+      const Range taps = g_.d().taps(od);
+      for (int64_t td = taps.begin; td < taps.end; ++td) keep_plane(t, g_.d().start(od) + td * g_.d().dilation);
+      for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
+        for (int64_t td = taps.begin; td < taps.end; ++td) {
+          const int64_t plane = g_.d().start(od) + td * g_.d().dilation;
+          const ReducedRow<E> row = ring_row(plane_ring_, plane % plane_ring_.slots, oh - t.h.begin);
+          plane_taps_[td - taps.begin] = {row.values, row.codes, td * p_.code.step[0]};
+        }
+        write_output(t, od, oh, {plane_taps_, static_cast<int>(taps.size())});
+      }
+    }
+  }
+
+  struct Taps {
+    const RowTap<E>* taps;
+    int count;
+  };
+
+  // Reduces one input plane along w and h into the plane ring, unless it is there.
+  void keep_plane(const Tile& t, int64_t plane) {
+    const int64_t slot = plane % plane_ring_.slots;
+    if (plane_ring_.holds[slot] == plane) return;
+    plane_ring_.holds[slot] = plane;
+    for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
+      const ReducedRow<E> to = ring_row(plane_ring_, slot, oh - t.h.begin);
+      if (g_.h().kernel == 1) {
+        reduce_columns_(pass_, input_row(plane, g_.h().start(oh)), to);
+        continue;
+      }
+      const Taps rows = row_taps(plane, oh);
+      merge_rows<E, with_taps>(rows.taps, rows.count, row_length_, ToReducedRow<E, with_taps>{to});
+    }
+  }
+
+  const Raw* input_row(int64_t plane, int64_t row) const {
+    return input_ + plane * p_.input_strides.d + row * p_.input_strides.h;
+  }
+
+  // The rows, reduced along w, of output row oh in one input plane.
+  Taps row_taps(int64_t plane, int64_t oh) {
+    if (row_ring_plane_ != plane) row_ring_.clear();
+    row_ring_plane_ = plane;
+    const Range taps = g_.h().taps(oh);
+    for (int64_t th = taps.begin; th < taps.end; ++th) {
+      const int64_t row = g_.h().start(oh) + th * g_.h().dilation;
+      const int64_t slot = row % row_ring_.slots;
+      const ReducedRow<E> reduced = ring_row(row_ring_, slot, 0);
+      if (row_ring_.holds[slot] != row) {
+        row_ring_.holds[slot] = row;
+        reduce_columns_(pass_, input_row(plane, row), reduced);
+      }
+      row_taps_[th - taps.begin] = {reduced.values, reduced.codes, th * p_.code.step[1]};
+    }
+    return {row_taps_, static_cast<int>(taps.size())};
+  }
+
+  void write_output(const Tile& t, int64_t od, int64_t oh, Taps taps) {
+    const Strides& out = p_.output_strides;
+    const int64_t at = output_volume_ + od * out.d + oh * out.h + t.w.begin * out.w;
+    uint8_t* codes = p_.taps != nullptr ? static_cast<uint8_t*>(p_.taps) + at : final_codes_;
+    merge_rows<E, with_taps>(taps.taps, taps.count, row_length_,
+                             ToOutput<E, with_taps>{static_cast<Raw*>(p_.output) + at, codes});
+    if constexpr (with_taps) {
+      if (p_.indices != nullptr) write_indices(t, od, oh, codes, p_.indices + at);
+    }
+  }
+
+  void write_indices(const Tile& t, int64_t od, int64_t oh, const uint8_t* codes, int64_t* indices) const {
+    const int64_t row = (g_.d().start(od) * g_.h().in + g_.h().start(oh)) * g_.w().in;
+    for (int64_t ow = t.w.begin; ow < t.w.end; ++ow) {
+      const int64_t base = row + g_.w().start(ow);
+      for (int64_t c = 0; c < channels_; ++c) *indices++ = base + tap_offset_[*codes++];
+    }
+  }
+
+  const Forward& p_;
+  const Geometry& g_;
+  const Layout layout_;
+  const Plan& plan_;
+  const int64_t channels_;      // lanes per column
+  const int64_t row_capacity_;  // lanes of a reduced row: a vector may be stored at any column
+  const ReduceColumns<E> reduce_columns_;
+  Scratch scratch_;
+  Ring row_ring_;
+  Ring plane_ring_;
+  uint8_t* first_tap_ = nullptr;
+  uint8_t* final_codes_ = nullptr;
+  int64_t* tap_offset_ = nullptr;
+
+  // Of the current tile.
+  const Raw* input_ = nullptr;
+  int64_t output_volume_ = 0;
+  int64_t row_length_ = 0;
+  int64_t row_ring_plane_ = -1;
+  ColumnPass pass_{};
+  RowTap<E> row_taps_[most_taps_per_axis];
+  RowTap<E> plane_taps_[most_taps_per_axis];
+};
+
+VOXPOOL_INLINE bool wants_taps(const Forward& p) { return p.taps != nullptr || p.indices != nullptr; }
+
+VOXPOOL_INLINE const char* separable_refusal(const Forward& p, Layout layout) {
+  const Geometry& g = p.geometry;
+  const int64_t lanes_of_column = layout == Layout::channels_first ? 1 : g.channels;
+  const bool in_order = layout == Layout::channels_first ? p.input_strides.w == 1 && p.output_strides.w == 1
+                                                         : p.input_strides.c == 1 && p.output_strides.c == 1;
+  if (!in_order && layout == Layout::channels_first) return "columns do not lie next to each other (w stride is not 1)";
+  if (!in_order) return "channels do not lie next to each other (c stride is not 1)";
+  if (layout == Layout::channels_last &&
+      (p.output_strides.w != lanes_of_column || (g.w().in > 1 && p.input_strides.w < lanes_of_column))) {
+    return "columns of channels overlap or have gaps in the output";
+  }
+  if (wants_taps(p) && p.code.type != TapType::u8) return "a window has more than 255 taps";
+  if (g.d().kernel > most_taps_per_axis || g.h().kernel > most_taps_per_axis) {
+    return "a window has more than 255 taps along d or h";
+  }
+  if (g.has_empty_window()) return "a window has no tap inside the input";
+  return nullptr;
+}
+
+template <Layout layout>
+const char* separable_refusal(const Forward& p) {
+  return separable_refusal(p, layout);
+}
+
+template <Layout layout>
+Plan separable_plan(const Forward& p, int64_t threads) {
+  const int64_t lane_bytes = static_cast<int64_t>(size_of(p.dtype)) + (wants_taps(p) ? 1 : 0);
+  return plan_tiles(p.geometry, layout, lane_bytes, threads);
+}
+
+template <Layout layout>
+void separable_run(const Forward& p, const Plan& plan, int64_t begin, int64_t end) {
+  dispatch(p.dtype, [&]<class T>(T) {
+    if (wants_taps(p)) {
+      Separable<ElementLanes<T>, true>(p, layout, plan).run(begin, end);
+    } else {
+      Separable<ElementLanes<T>, false>(p, layout, plan).run(begin, end);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace voxpool::cpu::VOXPOOL_UNIT

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "cpu/kernels/separable.h"
+#include "cpu/units.h"
+
+// The variants of one instruction-set unit, included by its source file.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+
+const Variant<Forward> separable_channels_first{"separable_channels_first", separable_refusal<Layout::channels_first>,
+                                                separable_plan<Layout::channels_first>,
+                                                separable_run<Layout::channels_first>};
+const Variant<Forward> separable_channels_last{"separable_channels_last", separable_refusal<Layout::channels_last>,
+                                               separable_plan<Layout::channels_last>,
+                                               separable_run<Layout::channels_last>};
+
+}  // namespace voxpool::cpu::VOXPOOL_UNIT

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "cpu/element.h"
+#include "cpu/simd/tap_lanes.h"
+#include "cpu/simd/vector.h"
+
+// What the maximum means for vectors of each element type.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+namespace {
+
+// Raw: how elements lie in memory. Lane: what is compared, and kept between the passes of a kernel.
+template <class T>
+struct ElementLanes {
+  using Element = T;
+  using Raw = T;
+  using Lane = T;
+  static constexpr Raw raw_lowest = lowest<T>();
+  static constexpr Lane lane_lowest = lowest<T>();
+
+  VOXPOOL_INLINE static Element element(Raw x) { return x; }
+  VOXPOOL_INLINE static Vector<Lane> decode(Vector<Raw> x) { return x; }
+  VOXPOOL_INLINE static Vector<Raw> encode(Vector<Lane> x) { return x; }
+
+  // Where a later tap x replaces the maximum so far: strictly greater, or NaN.
+  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return (x > best) | (x != x);
+    } else {
+      return x > best;
+    }
+  }
+
+  VOXPOOL_INLINE static Vector<Lane> maximum(Vector<Lane> x, Vector<Lane> best) { return wins(x, best) ? x : best; }
+};
+
+// 16-bit floats are mapped to int16 so that integer order is the order of the numbers: negative ones get their
+// magnitude inverted, then everything moves down until -infinity is the lowest int16, which wraps the NaNs of both
+// signs around to the top. The zeros become neighbours: -0, +0.
+template <int mantissa>
+struct ElementLanes<Half<mantissa>> {
+  using Element = Half<mantissa>;
+  using Raw = int16_t;
+  using Lane = int16_t;
+  static constexpr int16_t shift = 0x7fff - Element::infinity;
+  static constexpr int16_t positive_infinity = Element::infinity - shift;
+  static constexpr int16_t negative_zero = -1 - shift;
+  static constexpr Raw raw_lowest = static_cast<int16_t>(0x8000 | Element::infinity);
+  static constexpr Lane lane_lowest = INT16_MIN;
+
+  VOXPOOL_INLINE static Vector<int16_t> invert_negative(Vector<int16_t> x) { return x ^ ((x >> 15) & 0x7fff); }
+  VOXPOOL_INLINE static Vector<int16_t> add(Vector<int16_t> x, int16_t y) {
+    return (Vector<int16_t>)((Vector<uint16_t>)x + static_cast<uint16_t>(y));  // unsigned: wraps
+  }
+  VOXPOOL_INLINE static Element element(Raw x) { return {static_cast<uint16_t>(x)}; }
+  VOXPOOL_INLINE static Vector<Lane> decode(Vector<Raw> x) { return add(invert_negative(x), -shift); }
+  VOXPOOL_INLINE static Vector<Raw> encode(Vector<Lane> x) { return invert_negative(add(x, shift)); }
+
+  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best) {
+    // A mask is -1: raises -0 to +0, so that +0 is not greater.
+    const Vector<Lane> bound = best - (best == splat(negative_zero));
+    return (x > bound) | (x > splat(positive_infinity));
+  }
+
+  // Either zero may come out, and any NaN.
+  VOXPOOL_INLINE static Vector<Lane> maximum(Vector<Lane> x, Vector<Lane> best) { return x > best ? x : best; }
+};
+
+// The maximum so far, and its tap where taps are wanted.
+template <class E, bool with_taps>
+struct Best;
+
+template <class E>
+struct Best<E, false> {
+  Vector<typename E::Lane> value;
+
+  VOXPOOL_INLINE void take(Vector<typename E::Lane> x, Codes<typename E::Lane>) { value = E::maximum(x, value); }
+};
+
+template <class E>
+struct Best<E, true> {
+  Vector<typename E::Lane> value;
+  Codes<typename E::Lane> code;
+
+  VOXPOOL_INLINE void take(Vector<typename E::Lane> x, Codes<typename E::Lane> x_code) {
+    const auto mask = E::wins(x, value);
+    value = mask ? x : value;
+    code = mask ? x_code : code;
+  }
+};
+
+}  // namespace
+}  // namespace voxpool::cpu::VOXPOOL_UNIT

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "core/portability.h"
+
+// Vectors of lanes for one instruction set. A unit defines VOXPOOL_UNIT, its namespace, and `vector_bytes` in it before
+// including anything of simd/ or kernels/; all of it has internal linkage, so that no two units share a function.
+// The compiler's vector extension gives arithmetic, comparisons and `mask ? a : b` good code on every target.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+namespace {
+
+template <class T>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(vector_bytes)));
+};
+
+template <class T>
+using Vector = typename VectorOf<T>::type;
+
+template <class T>
+constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+
+template <class T>
+VOXPOOL_INLINE Vector<T> load(const T* from) {
+  Vector<T> v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+
+template <class T>
+VOXPOOL_INLINE void store(T* to, Vector<T> v) {
+  std::memcpy(to, &v, sizeof v);
+}
+
+template <class T>
+VOXPOOL_INLINE Vector<T> splat(T x) {
+  return x - Vector<T>{};
+}
+
+template <class T>
+VOXPOOL_INLINE void prefetch(const T* address, int64_t bytes_ahead) {
+  __builtin_prefetch(reinterpret_cast<const char*>(address) + bytes_ahead);
+}
+
+// Element i of `stride` consecutive vectors that lands in lane j of phase r is i = j * stride + r. The phase is built
+// up vector by vector: `j` keeps what is already in place.
+template <int stride, int r, class T, int... j>
+VOXPOOL_INLINE Vector<T> gather_phase(const Vector<T> (&v)[stride], std::integer_sequence<int, j...>) {
+  constexpr int n = lanes<T>;
+  Vector<T> out = v[0];
+  if constexpr (stride > 1) out = __builtin_shufflevector(v[0], v[1], (j * stride + r < 2 * n ? j * stride + r : j)...);
+  if constexpr (stride > 2) {
+    out = __builtin_shufflevector(out, v[2],
+                                  (j * stride + r >= 2 * n && j * stride + r < 3 * n ? j * stride + r - n : j)...);
+  }
+  if constexpr (stride > 3) {
+    out = __builtin_shufflevector(out, v[3], (j * stride + r >= 3 * n ? j * stride + r - 2 * n : j)...);
+  }
+  return out;
+}
+
+// Every stride-th element of `stride` consecutive vectors, from element r on.
+template <class T, int r, int stride>
+VOXPOOL_INLINE Vector<T> phase(const Vector<T> (&v)[stride]) {
+  static_assert(stride >= 1 && stride <= 4);
+  return gather_phase<stride, r, T>(v, std::make_integer_sequence<int, lanes<T>>());
+}
+
+// The inverse for two phases: part 0 or 1 of a0 b0 a1 b1 ...
+template <int part, class T, int... j>
+VOXPOOL_INLINE Vector<T> interleave_part(Vector<T> a, Vector<T> b, std::integer_sequence<int, j...>) {
+  constexpr int n = lanes<T>;
+  return __builtin_shufflevector(a, b, ((j + part * n) / 2 + (j % 2) * n)...);
+}
+
+template <class T, int part>
+VOXPOOL_INLINE Vector<T> interleave(Vector<T> a, Vector<T> b) {
+  return interleave_part<part, T>(a, b, std::make_integer_sequence<int, lanes<T>>());
+}
+
+}  // namespace
+}  // namespace voxpool::cpu::VOXPOOL_UNIT

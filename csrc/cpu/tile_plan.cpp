@@ -1,0 +1,69 @@
+#include "cpu/tile_plan.h"
+
+#include <algorithm>
+
+namespace voxpool::cpu {
+namespace {
+
+// Half of the second-level cache of the smallest processors in use (512 KiB): the other half is for what streams by.
+constexpr int64_t scratch_budget = 256 * 1024;
+
+// A thread that finishes early should find another piece, one that starts late should not hold up the rest.
+constexpr int64_t pieces_per_thread = 4;
+
+int64_t even_share(int64_t total, int64_t most) { return ceil_div(total, ceil_div(total, most)); }
+
+Range piece(int64_t index, int64_t size, int64_t total) { return {index * size, std::min(index * size + size, total)}; }
+
+}  // namespace
+
+Rings rings(const Geometry& g) {
+  const auto ring = [](const Axis& axis) { return axis.kernel == 1 ? 0 : std::min(axis.reach() + 1, axis.in); };
+  return {std::max<int64_t>(ring(g.h()), 1), ring(g.d())};
+}
+
+Plan plan_tiles(const Geometry& g, Layout layout, int64_t lane_bytes, int64_t threads) {
+  const int64_t volumes = g.batch * (layout == Layout::channels_first ? g.channels : 1);
+  const int64_t column_bytes = lane_bytes * (layout == Layout::channels_first ? 1 : g.channels);
+  const Rings ring = rings(g);
+
+  // Neighbouring tiles read their common halo twice, so a tile has at least a few rows before it has full width.
+  const int64_t few_rows = std::min<int64_t>(g.h().out, 4);
+  const int64_t most_columns = scratch_budget / (column_bytes * (ring.rows + ring.planes * few_rows));
+  const int64_t columns = even_share(g.w().out, std::max<int64_t>(most_columns, std::min<int64_t>(g.w().out, 16)));
+
+  const int64_t row_bytes = columns * column_bytes;
+  const int64_t spare = scratch_budget - ring.rows * row_bytes;
+  const int64_t most_rows = ring.planes == 0 ? g.h().out : std::max(spare / (ring.planes * row_bytes), few_rows);
+  int64_t rows = even_share(g.h().out, most_rows);
+
+  const int64_t wanted = threads > 1 ? threads * pieces_per_thread : 1;
+  const int64_t pieces = volumes * ceil_div(g.w().out, columns) * ceil_div(g.h().out, rows);
+  const int64_t chunks = std::clamp<int64_t>(ceil_div(wanted, std::max<int64_t>(pieces, 1)), 1, g.d().out);
+  const int64_t planes = ceil_div(g.d().out, chunks);
+  if (pieces * chunks < threads) {
+    const int64_t strips = std::min(ceil_div(wanted, std::max<int64_t>(pieces * chunks, 1)), rows);
+    rows = ceil_div(rows, strips);
+  }
+
+  const int64_t units =
+      volumes * ceil_div(g.d().out, planes) * ceil_div(g.h().out, rows) * ceil_div(g.w().out, columns);
+  return {.units = units, .planes = planes, .rows = rows, .columns = columns};
+}
+
+Tile tile(const Geometry& g, Layout layout, const Plan& plan, int64_t unit) {
+  const auto next = [&unit](int64_t pieces) {
+    const int64_t index = unit % pieces;
+    unit /= pieces;
+    return index;
+  };
+  Tile t;
+  t.w = piece(next(ceil_div(g.w().out, plan.columns)), plan.columns, g.w().out);
+  t.h = piece(next(ceil_div(g.h().out, plan.rows)), plan.rows, g.h().out);
+  t.d = piece(next(ceil_div(g.d().out, plan.planes)), plan.planes, g.d().out);
+  t.c = layout == Layout::channels_first ? next(g.channels) : 0;
+  t.n = unit;
+  return t;
+}
+
+}  // namespace voxpool::cpu

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "core/problem.h"
+#include "core/variant.h"
+
+// How the separable kernels cut a pooling into tiles: planes x rows x columns of the output of one volume.
+namespace voxpool::cpu {
+
+enum class Layout { channels_first, channels_last };
+
+// Rows that are kept while a tile is computed, each of `columns` lanes (times the channels in channels-last):
+// `row_ring` rows reduced along w, and `plane_ring` planes of `rows` rows reduced along w and h. A ring holds as many
+// as one window spans, so that windows that overlap share the work; without a window along an axis there is nothing to
+// keep.
+struct Rings {
+  int64_t rows;
+  int64_t planes;
+};
+Rings rings(const Geometry& geometry);
+
+// Tiles as large as keep the rings in half of a common second-level cache (see tile_plan.cpp), and enough of them for
+// `threads`. `lane_bytes` is what one output element costs in a ring.
+Plan plan_tiles(const Geometry& geometry, Layout layout, int64_t lane_bytes, int64_t threads);
+
+struct Tile {
+  int64_t n, c;
+  Range d, h, w;  // of the output
+};
+Tile tile(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);
+
+}  // namespace voxpool::cpu

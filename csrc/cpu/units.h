@@ -1,0 +1,19 @@
+#pragma once
+
+#include "core/problem.h"
+#include "core/variant.h"
+
+// What each instruction-set unit offers; kernel_table.cpp puts them in order.
+namespace voxpool::cpu {
+
+namespace baseline {
+extern const Variant<Forward> separable_channels_first, separable_channels_last;
+}
+namespace avx2 {
+extern const Variant<Forward> separable_channels_first, separable_channels_last;
+}
+namespace avx512 {
+extern const Variant<Forward> separable_channels_first, separable_channels_last;
+}
+
+}  // namespace voxpool::cpu
