@@ -1,0 +1,8 @@
+#include "cuda/build_info.h"
+
+namespace voxpool::cuda {
+
+std::vector<std::string> built_architectures() { return {}; }
+std::string toolkit_version() { return {}; }
+
+}  // namespace voxpool::cuda
