@@ -9,9 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 
 SOURCE = Path(__file__).resolve().parent
@@ -30,6 +32,7 @@ def torch_version() -> str | None:
 
 
 def requirements() -> list[str]:
+    """torch's C++ interface changes with every minor version, so what is built for one runs with that one."""
     version = torch_version()
     if version is None:
         return ["torch>=2.11"]
@@ -37,44 +40,71 @@ def requirements() -> list[str]:
     return [f"torch=={major}.{minor}.*"]
 
 
+def cmake_dir() -> Path:
+    """CMake's build tree, kept for each torch and Python so that a rebuild compiles what has changed."""
+    return SOURCE / "build" / f"torch-{torch_version()}-{sys.implementation.cache_tag}"
+
+
+def extras(names: list[str]) -> list[str]:
+    table = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return sorted({requirement for name in names for requirement in table[name]})
+
+
+class FreshBuild(build):
+    def run(self) -> None:
+        # setuptools would pack modules that were deleted since the last build.
+        shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 class CMakeBuild(build_ext):
     def run(self) -> None:
-        version = torch_version()
-        if version is None:
+        if torch_version() is None:
             sys.exit(NO_TORCH.format(python=sys.executable))
         torch = importlib.util.find_spec("torch")
-        assert torch is not None and torch.submodule_search_locations
-        # Kept between builds, one for each torch and Python, so that a rebuild compiles what has changed.
-        build = SOURCE / "build" / f"torch-{version}-{sys.implementation.cache_tag}"
+        assert torch is not None
+        assert torch.submodule_search_locations
         options = {
             "Python_EXECUTABLE": sys.executable,
             "TORCH_INSTALL_PREFIX": torch.submodule_search_locations[0],
             "VOXPOOL_BUILD_PYTHON": "ON",
             "VOXPOOL_CUDA": os.environ.get("VOXPOOL_CUDA", "AUTO").upper(),
         }
-        configure = ["cmake", "-S", str(SOURCE), "-B", str(build), *(f"-D{k}={v}" for k, v in options.items())]
+        tree = str(cmake_dir())
+        configure = ["cmake", "-S", str(SOURCE), "-B", tree, *(f"-D{name}={value}" for name, value in options.items())]
         ninja = shutil.which("ninja")
-        if ninja and not (build / "Makefile").exists():
+        if ninja and not (cmake_dir() / "Makefile").exists():
             configure += ["-GNinja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
         jobs = os.environ.get("MAX_JOBS") or str(os.cpu_count())
         package = Path(self.get_ext_fullpath("voxpool._C")).resolve().parent
 
-        self.call(configure)
-        self.call(["cmake", "--build", str(build), "--target", "voxpool", "_C", "--parallel", jobs])
-        self.call(["cmake", "--install", str(build), "--prefix", str(package), "--strip"])
-
-    def call(self, command: list[str]) -> None:
-        # CMake's own message is what helps; a Python traceback below it is not.
-        try:
-            result = subprocess.run(command, check=False).returncode
-        except FileNotFoundError:
-            sys.exit(f"{command[0]} was not found: pip install cmake ninja, or install Debian's cmake package")
-        if result != 0:
-            sys.exit(f"voxpool: `{' '.join(command[:3])} ...` failed, see above")
+        call(configure)
+        call(["cmake", "--build", tree, "--target", "voxpool", "_C", "--parallel", jobs])
+        call(["cmake", "--install", tree, "--prefix", str(package), "--strip"])
 
 
-setup(
-    ext_modules=[Extension("voxpool._C", sources=[])],
-    cmdclass={"build_ext": CMakeBuild},
-    install_requires=requirements(),
-)
+def call(command: list[str]) -> None:
+    # CMake's own message is what helps; a Python traceback below it is not.
+    try:
+        status = subprocess.run(command, check=False).returncode
+    except FileNotFoundError:
+        sys.exit(f"{command[0]} was not found: pip install cmake ninja, or install Debian's package cmake")
+    if status != 0:
+        sys.exit(f"voxpool: `{' '.join(command[:4])} ...` failed, see above")
+
+
+def main() -> None:
+    # What the Makefile asks, so that it is written once.
+    if sys.argv[1:2] == ["--print-build-dir"]:
+        print(cmake_dir())
+    elif sys.argv[1:2] == ["--print-extras"]:
+        print(*extras(sys.argv[2:]), sep="\n")
+    else:
+        setup(
+            ext_modules=[Extension("voxpool._C", sources=[])],
+            cmdclass={"build": FreshBuild, "build_ext": CMakeBuild},
+            install_requires=requirements(),
+        )
+
+
+main()

@@ -1,0 +1,76 @@
+# The two commands are `make demo` and `make test`: both start from nothing, and take seconds when nothing changed.
+# TORCH=2.15.0 picks another torch, PYTHON=python3.12 another interpreter, VENV=... another environment.
+
+TORCH = 2.11.0
+PYTHON = $(shell csrc/cmake/check_system.sh --print-python)
+VENV = .venv
+WERROR = OFF
+
+PY = $(VENV)/bin/python
+STAMPS = $(VENV)/stamps
+export PATH := $(abspath $(VENV)/bin):$(PATH)
+
+SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyproject.toml -type f \
+            -not -path '*/__pycache__/*' -not -path 'python/voxpool/lib/*' -not -path 'python/voxpool/include/*' \
+            -not -path 'python/voxpool/share/*' -not -name '_build.py' -not -name '_C.*.so')
+# Where setup.py keeps CMake's build: the tests are built in the same tree, so that nothing is compiled twice.
+BUILD = $$($(PY) setup.py --print-build-dir)
+CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
+
+.PHONY: demo test gradcheck sanitize install format lint clean
+.DELETE_ON_ERROR:
+
+demo: install
+	$(PY) -m voxpool demo
+
+# Runs both sets of tests even if the first fails.
+test: install
+	csrc/cmake/check_system.sh --tests
+	cmake -B $(BUILD) -DVOXPOOL_BUILD_TESTS=ON -DVOXPOOL_WARNINGS_AS_ERRORS=$(WERROR) > /dev/null
+	cmake --build $(BUILD) --parallel $${MAX_JOBS:-$$(nproc)}
+	status=0; ctest --test-dir $(BUILD) --output-on-failure --parallel 2 || status=1; \
+	$(PY) -m pytest --numprocesses 2 || status=1; exit $$status
+
+gradcheck: install
+	$(PY) -m pytest -k gradcheck
+
+sanitize: $(STAMPS)/tools
+	csrc/cmake/check_system.sh --tests
+	cmake -S . -B build/sanitize -G Ninja -DVOXPOOL_SANITIZE=ON > /dev/null
+	cmake --build build/sanitize --parallel $${MAX_JOBS:-$$(nproc)}
+	ctest --test-dir build/sanitize --output-on-failure --parallel 2
+
+install: $(STAMPS)/installed
+
+$(STAMPS)/system:
+	csrc/cmake/check_system.sh
+	$(PYTHON) -m venv $(VENV)
+	mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/tools: $(STAMPS)/system
+	$(PY) -m pip install --upgrade pip "setuptools>=77" wheel "cmake>=3.25" ninja
+	touch $@
+
+# One stamp for each version: another TORCH= replaces torch and builds again.
+$(STAMPS)/torch-$(TORCH): $(STAMPS)/tools
+	$(PY) -m pip install "torch==$(TORCH)"
+	rm -f $(STAMPS)/torch-* && touch $@
+
+$(STAMPS)/extras: pyproject.toml $(STAMPS)/torch-$(TORCH)
+	$(PY) setup.py --print-extras demo test > $@
+	$(PY) -m pip install --requirement $@
+
+$(STAMPS)/installed: $(SOURCES) $(STAMPS)/extras
+	$(PY) -m pip install --verbose --no-build-isolation --no-deps .
+	touch $@
+
+format:
+	clang-format -i $(CPP)
+	ruff format && ruff check --fix
+
+lint:
+	clang-format --dry-run --Werror $(CPP)
+	ruff format --check && ruff check && mypy
+
+clean:
+	rm -rf build dist python/*.egg-info

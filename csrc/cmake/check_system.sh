@@ -1,0 +1,58 @@
+#!/bin/sh
+# Checks for what PyPI cannot bring: a C++20 compiler, Python with venv and headers, and for --tests GoogleTest. Names
+# the Debian packages that are missing; as root on Debian, installs them. --print-python prints the interpreter to use.
+set -eu
+
+is_recent() {
+  command -v "$1" > /dev/null && "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null
+}
+
+find_python() {
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+    if is_recent "$candidate"; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
+compiles() {
+  printf '%s\n' "$1" | "${CXX:-c++}" -std=c++20 -x c++ -fsyntax-only - 2> /dev/null
+}
+
+missing_packages() {
+  compiles '#include <span>
+#include <bit>
+static_assert(std::bit_cast<int>(1) == 1);' || echo g++
+  python=$(find_python)
+  if [ -z "$python" ]; then
+    echo python3 python3-venv python3-dev
+  else
+    "$python" -c 'import ensurepip, venv' 2> /dev/null || echo python3-venv
+    "$python" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || echo python3-dev
+  fi
+  if [ "$1" = --tests ]; then
+    compiles '#include <gtest/gtest.h>' || echo libgtest-dev
+  fi
+}
+
+mode=${1:-}
+if [ "$mode" = --print-python ]; then
+  find_python
+  exit
+fi
+
+missing=$(missing_packages "$mode" | tr '\n' ' ')
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+  echo "Installing $missing"
+  apt-get update -qq
+  # shellcheck disable=SC2086
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing
+  missing=$(missing_packages "$mode" | tr '\n' ' ')
+  [ -n "$missing" ] || exit 0
+fi
+echo "voxpool needs a C++20 compiler and Python >= 3.11 with venv and headers. Missing here; on Debian:" >&2
+echo "    sudo apt-get install $missing" >&2
+exit 1
