@@ -15,6 +15,21 @@ int64_t even_share(int64_t total, int64_t most) { return ceil_div(total, ceil_di
 
 Range piece(int64_t index, int64_t size, int64_t total) { return {index * size, std::min(index * size + size, total)}; }
 
+Tile nth_tile(const std::array<int64_t, 3>& sizes, int64_t channels, const Plan& plan, int64_t unit) {
+  const auto next = [&unit](int64_t pieces) {
+    const int64_t index = unit % pieces;
+    unit /= pieces;
+    return index;
+  };
+  Tile t;
+  t.w = piece(next(ceil_div(sizes[2], plan.columns)), plan.columns, sizes[2]);
+  t.h = piece(next(ceil_div(sizes[1], plan.rows)), plan.rows, sizes[1]);
+  t.d = piece(next(ceil_div(sizes[0], plan.planes)), plan.planes, sizes[0]);
+  t.c = next(channels);
+  t.n = unit;
+  return t;
+}
+
 }  // namespace
 
 Rings rings(const Geometry& g) {
@@ -52,18 +67,28 @@ Plan plan_tiles(const Geometry& g, Layout layout, int64_t lane_bytes, int64_t th
 }
 
 Tile tile(const Geometry& g, Layout layout, const Plan& plan, int64_t unit) {
-  const auto next = [&unit](int64_t pieces) {
-    const int64_t index = unit % pieces;
-    unit /= pieces;
-    return index;
-  };
-  Tile t;
-  t.w = piece(next(ceil_div(g.w().out, plan.columns)), plan.columns, g.w().out);
-  t.h = piece(next(ceil_div(g.h().out, plan.rows)), plan.rows, g.h().out);
-  t.d = piece(next(ceil_div(g.d().out, plan.planes)), plan.planes, g.d().out);
-  t.c = layout == Layout::channels_first ? next(g.channels) : 0;
-  t.n = unit;
-  return t;
+  return nth_tile({g.d().out, g.h().out, g.w().out}, layout == Layout::channels_first ? g.channels : 1, plan, unit);
+}
+
+Plan plan_gather(const Geometry& g, Layout layout, int64_t element_bytes, int64_t threads) {
+  const bool first = layout == Layout::channels_first;
+  const int64_t volumes = g.batch * (first ? g.channels : 1);
+  const int64_t row_bytes = g.w().out * (first ? 1 : g.channels) * (element_bytes + 1);
+  const int64_t planes_at_once = std::min(ceil_div(g.d().reach() + 1, g.d().stride), g.d().out);
+  const int64_t most_rows = std::max<int64_t>(scratch_budget / (row_bytes * planes_at_once), 4) * g.h().stride;
+  int64_t rows = even_share(g.h().in, std::min(most_rows, g.h().in));
+
+  const int64_t wanted = threads > 1 ? threads * pieces_per_thread : 1;
+  const int64_t pieces = volumes * ceil_div(g.h().in, rows);
+  const int64_t chunks = std::clamp<int64_t>(ceil_div(wanted, std::max<int64_t>(pieces, 1)), 1, g.d().in);
+  const int64_t planes = ceil_div(g.d().in, chunks);
+  if (pieces * chunks < threads) rows = ceil_div(rows, ceil_div(wanted, std::max<int64_t>(pieces * chunks, 1)));
+  const int64_t units = volumes * ceil_div(g.d().in, planes) * ceil_div(g.h().in, rows);
+  return {.units = units, .planes = planes, .rows = rows, .columns = g.w().in};
+}
+
+Tile gather_tile_of(const Geometry& g, Layout layout, const Plan& plan, int64_t unit) {
+  return nth_tile({g.d().in, g.h().in, g.w().in}, layout == Layout::channels_first ? g.channels : 1, plan, unit);
 }
 
 }  // namespace voxpool::cpu

@@ -28,4 +28,9 @@ struct Tile {
 };
 Tile tile(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);
 
+// The backward pooling cut into strips of rows of the input, as high as lets the rows of grad_output and taps that one
+// plane needs stay in cache for the next; and enough of them for `threads`.
+Plan plan_gather(const Geometry& geometry, Layout layout, int64_t element_bytes, int64_t threads);
+Tile gather_tile_of(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);  // ranges of the input
+
 }  // namespace voxpool::cpu

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cpu/kernels/gather_backward.h"
 #include "cpu/kernels/separable.h"
 #include "cpu/units.h"
 
@@ -12,5 +13,9 @@ const Variant<Forward> separable_channels_first{"separable_channels_first", sepa
 const Variant<Forward> separable_channels_last{"separable_channels_last", separable_refusal<Layout::channels_last>,
                                                separable_plan<Layout::channels_last>,
                                                separable_run<Layout::channels_last>};
+const Variant<Backward> gather_channels_first{"gather_channels_first", gather_refusal<Layout::channels_first>,
+                                              gather_plan<Layout::channels_first>, gather_run<Layout::channels_first>};
+const Variant<Backward> gather_channels_last{"gather_channels_last", gather_refusal<Layout::channels_last>,
+                                             gather_plan<Layout::channels_last>, gather_run<Layout::channels_last>};
 
 }  // namespace voxpool::cpu::VOXPOOL_UNIT

@@ -69,16 +69,27 @@ VOXPOOL_INLINE Vector<T> phase(const Vector<T> (&v)[stride]) {
   return gather_phase<stride, r, T>(v, std::make_integer_sequence<int, lanes<T>>());
 }
 
-// The inverse for two phases: part 0 or 1 of a0 b0 a1 b1 ...
-template <int part, class T, int... j>
-VOXPOOL_INLINE Vector<T> interleave_part(Vector<T> a, Vector<T> b, std::integer_sequence<int, j...>) {
+// The inverse: vector k of the `stride` vectors whose elements are v[0][0], v[1][0], ..., v[0][1], v[1][1], ...
+template <int stride, int k, class T, int... j>
+VOXPOOL_INLINE Vector<T> weave_phases(const Vector<T> (&v)[stride], std::integer_sequence<int, j...>) {
   constexpr int n = lanes<T>;
-  return __builtin_shufflevector(a, b, ((j + part * n) / 2 + (j % 2) * n)...);
+  Vector<T> out = v[0];
+  if constexpr (stride > 1) {
+    out = __builtin_shufflevector(v[0], v[1], ((k * n + j) / stride + ((k * n + j) % stride == 1 ? n : 0))...);
+  }
+  if constexpr (stride > 2) {
+    out = __builtin_shufflevector(out, v[2], ((k * n + j) % stride == 2 ? n + (k * n + j) / stride : j)...);
+  }
+  if constexpr (stride > 3) {
+    out = __builtin_shufflevector(out, v[3], ((k * n + j) % stride == 3 ? n + (k * n + j) / stride : j)...);
+  }
+  return out;
 }
 
-template <class T, int part>
-VOXPOOL_INLINE Vector<T> interleave(Vector<T> a, Vector<T> b) {
-  return interleave_part<part, T>(a, b, std::make_integer_sequence<int, lanes<T>>());
+template <class T, int k, int stride>
+VOXPOOL_INLINE Vector<T> weave(const Vector<T> (&v)[stride]) {
+  static_assert(stride >= 1 && stride <= 4);
+  return weave_phases<stride, k, T>(v, std::make_integer_sequence<int, lanes<T>>());
 }
 
 }  // namespace

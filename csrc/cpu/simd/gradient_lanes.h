@@ -1,0 +1,151 @@
+#pragma once
+
+#include "cpu/element.h"
+#include "cpu/simd/partial.h"
+#include "cpu/simd/tap_lanes.h"
+
+// Gradients in memory and as the lanes they are added in: 16-bit floats are widened to float and rounded once.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+namespace {
+
+template <class T>
+struct GradientLanes {
+  using Lane = T;
+
+  VOXPOOL_INLINE static Vector<Lane> load(const T* from) { return VOXPOOL_UNIT::load(from); }
+  VOXPOOL_INLINE static void store(T* to, Vector<Lane> v) { VOXPOOL_UNIT::store(to, v); }
+  VOXPOOL_INLINE static Vector<Lane> load_range(const T* from, int begin, int end) {
+    return VOXPOOL_UNIT::load_range(from, begin, end, T{});
+  }
+};
+
+#if defined(__AVX512BW__)
+using HalfVector = __m256i;
+#elif defined(__AVX2__)
+using HalfVector = __m128i;
+#endif
+
+template <int mantissa>
+struct GradientLanes<Half<mantissa>> {
+  using T = Half<mantissa>;
+  using Lane = float;
+
+#if defined(__AVX2__)
+  VOXPOOL_INLINE static Vector<float> widen(HalfVector bits) {
+#if defined(__AVX512BW__)
+    if constexpr (mantissa == 7) return (Vector<float>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+    return (Vector<float>)_mm512_cvtph_ps(bits);
+#else
+    if constexpr (mantissa == 7) return (Vector<float>)_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16);
+    return (Vector<float>)_mm256_cvtph_ps(bits);
+#endif
+  }
+
+  VOXPOOL_INLINE static HalfVector narrow(Vector<float> x) {
+    if constexpr (mantissa == 7) {
+      // Adding half of the last kept bit, less one where that bit is even, rounds ties to even.
+      const Vector<uint32_t> bits = (Vector<uint32_t>)x;
+      const Vector<uint32_t> rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+      const Vector<uint32_t> kept = (x == x) ? rounded : (bits >> 16) | 0x40;
+#if defined(__AVX512BW__)
+      return _mm512_cvtepi32_epi16((__m512i)kept);
+#else
+      const __m256i words = (__m256i)kept;
+      return _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+#endif
+    }
+#if defined(__AVX512BW__)
+    return _mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
+    return _mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#endif
+  }
+
+  VOXPOOL_INLINE static Vector<float> load(const T* from) {
+    HalfVector bits;
+    std::memcpy(&bits, from, sizeof bits);
+    return widen(bits);
+  }
+  VOXPOOL_INLINE static void store(T* to, Vector<float> v) {
+    const HalfVector bits = narrow(v);
+    std::memcpy(to, &bits, sizeof bits);
+  }
+#else
+  VOXPOOL_INLINE static Vector<float> load(const T* from) {
+    float wide[lanes<float>];
+    for (int i = 0; i < lanes<float>; ++i) wide[i] = to_float(from[i]);
+    return VOXPOOL_UNIT::load(wide);
+  }
+  VOXPOOL_INLINE static void store(T* to, Vector<float> v) {
+    float wide[lanes<float>];
+    VOXPOOL_UNIT::store(wide, v);
+    for (int i = 0; i < lanes<float>; ++i) to[i] = cpu::narrow<T>(wide[i]);
+  }
+#endif
+
+  VOXPOOL_INLINE static Vector<float> load_range(const T* from, int begin, int end) {
+#if defined(__AVX512BW__)
+    return widen(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(lane_bits(begin, end)), from));
+#endif
+    T part[lanes<float>] = {};
+    if (begin < end) std::memcpy(part + begin, from + begin, (end - begin) * sizeof(T));
+    return load(part);
+  }
+};
+
+// The taps next to a vector of gradients, to be compared with one code after the other. With mask registers the bytes
+// are compared as they are; elsewhere they are widened to the lanes once.
+#if defined(__AVX512BW__)
+
+template <class Lane>
+using TapBytes = __m128i;
+
+template <class Lane>
+VOXPOOL_INLINE __m128i load_tap_bytes(const uint8_t* from) {
+  if constexpr (lanes<Lane> == 8) return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+}
+
+// Those of lanes [begin, end); the others hold `no_tap`, which no window has.
+template <class Lane>
+VOXPOOL_INLINE __m128i load_tap_bytes(const uint8_t* from, int begin, int end) {
+  return _mm_mask_loadu_epi8(_mm_set1_epi8(-1), static_cast<__mmask16>(lane_bits(begin, end)), from);
+}
+
+// Adds the gradients whose tap is `code`.
+template <class Lane>
+VOXPOOL_INLINE void add_where(Vector<Lane>& sum, __m128i taps, int64_t code, Vector<Lane> gradient) {
+  const __mmask16 mask = _mm_cmpeq_epi8_mask(taps, _mm_set1_epi8(static_cast<char>(code)));
+  if constexpr (sizeof(Lane) == 4) sum = (Vector<Lane>)_mm512_mask_add_ps(sum, mask, sum, gradient);
+  if constexpr (sizeof(Lane) == 8) {
+    sum = (Vector<Lane>)_mm512_mask_add_pd(sum, static_cast<__mmask8>(mask), sum, gradient);
+  }
+}
+
+#else
+
+template <class Lane>
+using TapBytes = Codes<Lane>;
+
+template <class Lane>
+VOXPOOL_INLINE Codes<Lane> load_tap_bytes(const uint8_t* from) {
+  return load_codes<Lane>(from);
+}
+
+template <class Lane>
+VOXPOOL_INLINE Codes<Lane> load_tap_bytes(const uint8_t* from, int begin, int end) {
+  uint8_t part[lanes<Lane>];
+  std::memset(part, 0xff, sizeof part);
+  if (begin < end) std::memcpy(part + begin, from + begin, end - begin);
+  return load_codes<Lane>(part);
+}
+
+template <class Lane>
+VOXPOOL_INLINE void add_where(Vector<Lane>& sum, Codes<Lane> taps, int64_t code, Vector<Lane> gradient) {
+  sum = taps == splat(static_cast<CodeLane<Lane>>(code)) ? sum + gradient : sum;
+}
+
+#endif
+
+}  // namespace
+}  // namespace voxpool::cpu::VOXPOOL_UNIT
