@@ -18,7 +18,7 @@ endfunction()
 
 # Sets `out_nvcc` and `out_version` to the compiler CMake would use for CUDA and its version, or to empty strings.
 function(voxpool_find_nvcc out_nvcc out_version)
-  find_program(nvcc NAMES ${CMAKE_CUDA_COMPILER} $ENV{CUDACXX} nvcc NO_CACHE)
+  find_program(nvcc NAMES ${CMAKE_CUDA_COMPILER} $ENV{CUDACXX} nvcc NO_CACHE NO_CMAKE_SYSTEM_PATH)
   set(version "")
   if(nvcc)
     execute_process(COMMAND ${nvcc} --version OUTPUT_VARIABLE text ERROR_QUIET)

@@ -1,0 +1,136 @@
+"""What is installed: files, symbols, paths, requirements, and what a wrong torch is told."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import voxpool
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(voxpool.__file__).resolve().parent
+BINARIES = sorted(PACKAGE.rglob("*.so*"))
+
+
+def output(*command: str | Path) -> str:
+    return subprocess.run([str(c) for c in command], check=True, capture_output=True, text=True).stdout
+
+
+def defined_symbols(binary: Path) -> list[str]:
+    return [line.split(maxsplit=2)[2] for line in output("nm", "-DC", "--defined-only", binary).splitlines()]
+
+
+def test_contents() -> None:
+    assert [re.sub(r"_C\..*", "_C", str(b.relative_to(PACKAGE))) for b in BINARIES] == ["_C", "lib/libvoxpool.so"]
+    assert (PACKAGE / "py.typed").is_file()
+    assert (Path(voxpool.include_path) / "voxpool" / "voxpool.h").is_file()
+    assert (Path(voxpool.cmake_prefix_path) / "voxpool" / "voxpoolConfig.cmake").is_file()
+
+
+def test_library_size() -> None:
+    assert (PACKAGE / "lib" / "libvoxpool.so").stat().st_size <= 10e6
+
+
+@pytest.mark.parametrize("binary", BINARIES, ids=lambda b: b.name)
+def test_search_path_is_relative(binary: Path) -> None:
+    (path,) = re.findall(r"\(R(?:UN)?PATH\).*\[(.*)\]", output("readelf", "-dW", binary))
+    assert all(entry.startswith("$ORIGIN") for entry in path.split(":")), path
+
+
+def test_no_build_paths() -> None:
+    folders = {str(ROOT), str(Path.home()), sys.prefix, os.path.dirname(torch.__file__), "/site-packages/"}
+    for file in PACKAGE.rglob("*"):
+        if file.suffix in {".so", ".cmake", ".h"} or file.name == "_build.py":
+            found = [folder for folder in folders if folder != "/" and folder.encode() in file.read_bytes()]
+            assert not found, file
+
+
+def test_library_exports_only_voxpool() -> None:
+    symbols = defined_symbols(PACKAGE / "lib" / "libvoxpool.so")
+    assert symbols
+    prefix = re.compile(r"(typeinfo (name )?for |vtable for |VTT for |guard variable for )?voxpool::")
+    # A template instance starts with its return type.
+    assert [s for s in symbols if not prefix.match(s) and " voxpool::" not in s] == []
+
+
+def test_module_exports_only_its_entry() -> None:
+    (module,) = PACKAGE.glob("_C.*")
+    assert defined_symbols(module) == ["PyInit__C"]
+
+
+def test_requirement_names_the_minor_version_of_torch() -> None:
+    minor = ".".join(torch.__version__.split(".")[:2])
+    assert f"torch=={minor}.*" in (importlib.metadata.requires("voxpool") or [])
+
+
+def test_import_with_another_torch(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE, tmp_path / "voxpool")
+    build = tmp_path / "voxpool" / "_build.py"
+    text, count = re.subn(r'(TORCH_VERSION = )".*"', r'\1"2.99.0"', build.read_text())
+    assert count == 1
+    build.write_text(text)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import voxpool"
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert result.returncode != 0
+    message = result.stderr.splitlines()[-1]
+    assert "ImportError" in result.stderr
+    assert "2.99" in result.stderr
+    assert torch.__version__.split("+")[0] in result.stderr
+    assert "pip install" in result.stderr, message
+    assert "undefined symbol" not in result.stderr
+
+
+def test_one_openmp_runtime() -> None:
+    code = """
+import torch
+def runtimes():
+    lines = open("/proc/self/maps").read().splitlines()
+    return sorted({l.split()[-1] for l in lines if "libgomp" in l or "libomp" in l or "libiomp" in l})
+before = runtimes()
+import voxpool
+voxpool.max_pool3d(torch.zeros(1, 1, 4, 4, 4), 2)
+assert runtimes() == before, (before, runtimes())
+print(len(before))
+"""
+    assert output(sys.executable, "-c", code).strip() == "1"
+
+
+def test_source_distribution_is_complete(tmp_path: Path) -> None:
+    command = [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (archive,) = tmp_path.iterdir()
+    with tarfile.open(archive) as tar:
+        packed = {name.partition("/")[2] for name in tar.getnames()}
+    suffixes = {".cpp", ".h", ".cu", ".txt", ".cmake", ".in", ".map", ".sh", ".py", ".pyi"}
+    here = {
+        str(path.relative_to(ROOT))
+        for folder in ("csrc", "cuda", "python/voxpool", "tests")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in suffixes
+    }
+    in_place = {name for name in here if re.match(r"python/voxpool/(include|lib|share|_build\.py)", name)}
+    assert here - in_place <= packed
+    assert not [name for name in packed if name.endswith((".so", "_build.py"))]
+
+
+def test_building_without_torch_says_so(tmp_path: Path) -> None:
+    # An interpreter that sees setuptools and nothing else.
+    setuptools = Path(output(sys.executable, "-c", "import setuptools; print(setuptools.__path__[0])").strip())
+    for name in ("setuptools", "_distutils_hack", "pkg_resources"):
+        if (setuptools.parent / name).exists():
+            (tmp_path / name).symlink_to(setuptools.parent / name)
+    code = (
+        f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); "
+        "sys.argv = ['setup.py', '-q', 'build_ext']; runpy.run_path('setup.py', run_name='__main__')"
+    )
+    command = [sys.executable, "-S", "-E", "-c", code]
+    result = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "pip install torch==2.11.0" in result.stderr, result.stderr
