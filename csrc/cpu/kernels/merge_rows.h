@@ -49,12 +49,8 @@ struct ToOutput {
       return;
     }
     const int left = static_cast<int>(length - i);
-    store_first(values + i, E::encode(best.value), left);
-    if constexpr (with_taps) {
-      uint8_t all[n];
-      store_codes<Lane>(all, best.code);
-      std::memcpy(codes + i, all, left);
-    }
+    store_range(values + i, E::encode(best.value), 0, left);
+    if constexpr (with_taps) store_first_codes<Lane>(codes + i, best.code, left);
   }
 };
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include "core/axis.h"
+#include "cpu/kernels/axis_tables.h"
 #include "cpu/kernels/merge_rows.h"
+#include "cpu/tile_plan.h"
 
 // The pass along w, from rows as they lie in memory to reduced rows: the only pass that knows the memory format.
 namespace voxpool::cpu::VOXPOOL_UNIT {
@@ -10,12 +12,53 @@ namespace {
 // How far ahead of the row stream lines are asked for. 2 to 4 KiB were best over k2 s2 and k3 s2 from memory.
 constexpr int64_t prefetch_bytes = 4096;
 
+// Channels-last asks for the taps of every column, channels-first only for the first taps of the columns that begin in
+// the leading padding, a vector at a time.
+class ColumnTables {
+ public:
+  ColumnTables() = default;
+  static int64_t bytes(const Axis& w, Layout layout) {
+    return layout == Layout::channels_last ? TapTable::bytes(w)
+                                           : Scratch::bytes_for<uint8_t>(padded_columns(w) + vector_bytes);
+  }
+
+  ColumnTables(const Axis& w, Layout layout, Scratch& scratch) {
+    if (layout == Layout::channels_last) {
+      taps_ = TapTable(w, scratch);
+      return;
+    }
+    const int64_t padded = padded_columns(w);
+    uint8_t* first = scratch.take<uint8_t>(padded + vector_bytes);
+    for (int64_t o = 0; o < padded + vector_bytes; ++o)
+      first[o] = o < padded ? static_cast<uint8_t>(w.taps(o).begin) : 0;
+    first_tap_ = first;
+    padded_ = padded;
+  }
+
+  VOXPOOL_INLINE const OutputTaps& taps(int64_t column) const { return taps_[column]; }
+
+  template <class Lane>
+  VOXPOOL_INLINE Codes<Lane> first_taps(int64_t column) const {
+    return column < padded_ ? load_codes<Lane>(first_tap_ + column) : Codes<Lane>{};
+  }
+
+ private:
+  static int64_t padded_columns(const Axis& w) {
+    const int64_t padded = ceil_div(w.pad_begin, w.stride);
+    return padded < w.out ? padded : w.out;
+  }
+
+  TapTable taps_;
+  const uint8_t* first_tap_ = nullptr;
+  int64_t padded_ = 0;
+};
+
 struct ColumnPass {
   Axis w;
-  Range columns;             // of the output
-  int64_t channels;          // lanes of one column: 1 in channels-first
-  int64_t column_stride;     // elements from one input column to the next
-  const uint8_t* first_tap;  // per output column, its first tap inside the input
+  Range columns;          // of the output
+  int64_t channels;       // lanes of one column: 1 in channels-first
+  int64_t column_stride;  // elements from one input column to the next
+  ColumnTables tables;
 };
 
 template <class E>
@@ -110,7 +153,7 @@ void reduce_columns_first(const ColumnPass& pass, const typename E::Raw* row, Re
       take_window<E, with_taps, stride, kernel>(pass, InsideRow<Raw>{row}, position, true, best);
     } else {
       best.value = splat(E::lane_lowest);
-      if constexpr (with_taps) best.code = load_codes<Lane>(pass.first_tap + column);
+      if constexpr (with_taps) best.code = pass.tables.first_taps<Lane>(column);
       take_window<E, with_taps, stride, kernel>(pass, AcrossRowEnds<E>{row, pass.w.in}, position, false, best);
     }
     sink.put(i, best, 0);
@@ -160,8 +203,8 @@ void reduce_columns_last(const ColumnPass& pass, const typename E::Raw* row, Red
   const int64_t tap_stride = pass.w.dilation * pass.column_stride;
 
   for (int64_t column = pass.columns.begin; column < pass.columns.end; ++column) {
-    const Range taps = pass.w.taps(column);
-    const int64_t first = (pass.w.start(column) + taps.begin * pass.w.dilation) * pass.column_stride;
+    const auto& [taps, position] = pass.tables.taps(column);
+    const int64_t first = position * pass.column_stride;
     const int64_t count = kernel != 0 && taps.size() == kernel ? kernel : taps.size();
     const int64_t last = first + (count - 1) * tap_stride;
     const int64_t at = (column - pass.columns.begin) * pass.channels;

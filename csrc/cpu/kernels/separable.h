@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cpu/kernels/axis_tables.h"
 #include "cpu/kernels/merge_rows.h"
 #include "cpu/kernels/reduce_columns.h"
 #include "cpu/kernels/scratch.h"
@@ -43,13 +44,17 @@ class Separable {
         reduce_columns_(layout == Layout::channels_first ? select_reduce_columns_first<E, with_taps>(g_.w())
                                                          : select_reduce_columns_last<E, with_taps>(g_.w())),
         scratch_(scratch_bytes()),
+        d_taps_(g_.d(), scratch_),
+        h_taps_(g_.h(), scratch_),
+        plane_slot_(g_.d().in, rings(g_).planes, scratch_),
+        row_slot_(g_.h().in, rings(g_).rows, scratch_),
+        columns_(g_.w(), layout, scratch_),
         row_ring_(make_ring(rings(g_).rows, 1)),
         plane_ring_(make_ring(rings(g_).planes, plan.rows)) {
     if constexpr (with_taps) {
-      first_tap_ = scratch_.template take<uint8_t>(g_.w().out + lanes<Lane>);
       final_codes_ = scratch_.template take<uint8_t>(row_capacity_);
       tap_offset_ = scratch_.template take<int64_t>(most_taps_per_axis);
-      prepare_tables();
+      prepare_tap_offsets();
     }
   }
 
@@ -63,10 +68,11 @@ class Separable {
     const int64_t rows = r.rows + r.planes * plan_.rows;
     int64_t bytes = Scratch::bytes_for<Lane>(r.rows * row_capacity_) +
                     Scratch::bytes_for<Lane>(r.planes * plan_.rows * row_capacity_) +
-                    Scratch::bytes_for<int64_t>(r.rows) + Scratch::bytes_for<int64_t>(r.planes);
+                    Scratch::bytes_for<int64_t>(r.rows) + Scratch::bytes_for<int64_t>(r.planes) +
+                    TapTable::bytes(g_.d()) + TapTable::bytes(g_.h()) + SlotTable::bytes(g_.d().in) +
+                    SlotTable::bytes(g_.h().in) + ColumnTables::bytes(g_.w(), layout_);
     if constexpr (with_taps) {
-      bytes += Scratch::bytes_for<uint8_t>(rows * row_capacity_ + 64) +
-               Scratch::bytes_for<uint8_t>(g_.w().out + lanes<Lane>) + Scratch::bytes_for<uint8_t>(row_capacity_) +
+      bytes += Scratch::bytes_for<uint8_t>(rows * row_capacity_ + 64) + Scratch::bytes_for<uint8_t>(row_capacity_) +
                Scratch::bytes_for<int64_t>(most_taps_per_axis);
     }
     return bytes;
@@ -79,10 +85,7 @@ class Separable {
     return ring;
   }
 
-  void prepare_tables() {
-    for (int64_t ow = 0; ow < g_.w().out + lanes<Lane>; ++ow) {
-      first_tap_[ow] = ow < g_.w().out ? static_cast<uint8_t>(g_.w().taps(ow).begin) : 0;
-    }
+  void prepare_tap_offsets() {
     int64_t* offset = tap_offset_;
     for (int64_t td = 0; td < g_.d().kernel; ++td) {
       for (int64_t th = 0; th < g_.h().kernel; ++th) {
@@ -102,7 +105,7 @@ class Separable {
   void run_tile(const Tile& t) {
     input_ = static_cast<const Raw*>(p_.input) + (t.n * p_.input_strides.n + t.c * p_.input_strides.c);
     output_volume_ = t.n * p_.output_strides.n + t.c * p_.output_strides.c;
-    pass_ = {g_.w(), t.w, channels_, p_.input_strides.w, first_tap_};
+    pass_ = {g_.w(), t.w, channels_, p_.input_strides.w, columns_};
     row_length_ = t.w.size() * channels_;
     row_ring_.clear();
     row_ring_plane_ = -1;
@@ -114,15 +117,16 @@ class Separable {
         for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) write_output(t, od, oh, row_taps(plane, oh));
         continue;
       }
-      const Range taps = g_.d().taps(od);
-      for (int64_t td = taps.begin; td < taps.end; ++td) keep_plane(t, g_.d().start(od) + td * g_.d().dilation);
+      const OutputTaps& planes = d_taps_[od];
+      int64_t plane = planes.position;
+      for (int64_t i = 0; i < planes.taps.size(); ++i, plane += g_.d().dilation) keep_plane(t, plane);
       for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
-        for (int64_t td = taps.begin; td < taps.end; ++td) {
-          const int64_t plane = g_.d().start(od) + td * g_.d().dilation;
-          const ReducedRow<E> row = ring_row(plane_ring_, plane % plane_ring_.slots, oh - t.h.begin);
-          plane_taps_[td - taps.begin] = {row.values, row.codes, td * p_.code.step[0]};
+        plane = planes.position;
+        for (int64_t i = 0; i < planes.taps.size(); ++i, plane += g_.d().dilation) {
+          const ReducedRow<E> row = ring_row(plane_ring_, plane_slot_[plane], oh - t.h.begin);
+          plane_taps_[i] = {row.values, row.codes, (planes.taps.begin + i) * p_.code.step[0]};
         }
-        write_output(t, od, oh, {plane_taps_, static_cast<int>(taps.size())});
+        write_output(t, od, oh, {plane_taps_, static_cast<int>(planes.taps.size())});
       }
     }
   }
@@ -134,7 +138,7 @@ class Separable {
 
   // Reduces one input plane along w and h into the plane ring, unless it is there.
   void keep_plane(const Tile& t, int64_t plane) {
-    const int64_t slot = plane % plane_ring_.slots;
+    const int64_t slot = plane_slot_[plane];
     if (plane_ring_.holds[slot] == plane) return;
     plane_ring_.holds[slot] = plane;
     for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
@@ -156,18 +160,18 @@ class Separable {
   Taps row_taps(int64_t plane, int64_t oh) {
     if (row_ring_plane_ != plane) row_ring_.clear();
     row_ring_plane_ = plane;
-    const Range taps = g_.h().taps(oh);
-    for (int64_t th = taps.begin; th < taps.end; ++th) {
-      const int64_t row = g_.h().start(oh) + th * g_.h().dilation;
-      const int64_t slot = row % row_ring_.slots;
+    const OutputTaps& rows = h_taps_[oh];
+    int64_t row = rows.position;
+    for (int64_t i = 0; i < rows.taps.size(); ++i, row += g_.h().dilation) {
+      const int64_t slot = row_slot_[row];
       const ReducedRow<E> reduced = ring_row(row_ring_, slot, 0);
       if (row_ring_.holds[slot] != row) {
         row_ring_.holds[slot] = row;
         reduce_columns_(pass_, input_row(plane, row), reduced);
       }
-      row_taps_[th - taps.begin] = {reduced.values, reduced.codes, th * p_.code.step[1]};
+      row_taps_[i] = {reduced.values, reduced.codes, (rows.taps.begin + i) * p_.code.step[1]};
     }
-    return {row_taps_, static_cast<int>(taps.size())};
+    return {row_taps_, static_cast<int>(rows.taps.size())};
   }
 
   void write_output(const Tile& t, int64_t od, int64_t oh, Taps taps) {
@@ -197,9 +201,11 @@ class Separable {
   const int64_t row_capacity_;  // lanes of a reduced row: a vector may be stored at any column
   const ReduceColumns<E> reduce_columns_;
   Scratch scratch_;
+  const TapTable d_taps_, h_taps_;
+  const SlotTable plane_slot_, row_slot_;
+  const ColumnTables columns_;
   Ring row_ring_;
   Ring plane_ring_;
-  uint8_t* first_tap_ = nullptr;
   uint8_t* final_codes_ = nullptr;
   int64_t* tap_offset_ = nullptr;
 

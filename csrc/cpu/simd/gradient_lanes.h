@@ -17,6 +17,9 @@ struct GradientLanes {
   VOXPOOL_INLINE static Vector<Lane> load_range(const T* from, int begin, int end) {
     return VOXPOOL_UNIT::load_range(from, begin, end, T{});
   }
+  VOXPOOL_INLINE static void store_range(T* to, Vector<Lane> v, int begin, int end) {
+    VOXPOOL_UNIT::store_range(to, v, begin, end);
+  }
 };
 
 #if defined(__AVX512BW__)
@@ -91,6 +94,15 @@ struct GradientLanes<Half<mantissa>> {
     if (begin < end) std::memcpy(part + begin, from + begin, (end - begin) * sizeof(T));
     return load(part);
   }
+
+  VOXPOOL_INLINE static void store_range(T* to, Vector<float> v, int begin, int end) {
+#if defined(__AVX512BW__)
+    return _mm256_mask_storeu_epi16(to, static_cast<__mmask16>(lane_bits(begin, end)), narrow(v));
+#endif
+    T part[lanes<float>];
+    store(part, v);
+    if (begin < end) std::memcpy(to + begin, part + begin, (end - begin) * sizeof(T));
+  }
 };
 
 // The taps next to a vector of gradients, to be compared with one code after the other. With mask registers the bytes
@@ -112,10 +124,18 @@ VOXPOOL_INLINE __m128i load_tap_bytes(const uint8_t* from, int begin, int end) {
   return _mm_mask_loadu_epi8(_mm_set1_epi8(-1), static_cast<__mmask16>(lane_bits(begin, end)), from);
 }
 
+template <class Lane>
+using TapCodes = __m128i;
+
+template <class Lane>
+VOXPOOL_INLINE __m128i splat_code(int64_t code) {
+  return _mm_set1_epi8(static_cast<char>(code));
+}
+
 // Adds the gradients whose tap is `code`.
 template <class Lane>
-VOXPOOL_INLINE void add_where(Vector<Lane>& sum, __m128i taps, int64_t code, Vector<Lane> gradient) {
-  const __mmask16 mask = _mm_cmpeq_epi8_mask(taps, _mm_set1_epi8(static_cast<char>(code)));
+VOXPOOL_INLINE void add_where(Vector<Lane>& sum, __m128i taps, __m128i code, Vector<Lane> gradient) {
+  const __mmask16 mask = _mm_cmpeq_epi8_mask(taps, code);
   if constexpr (sizeof(Lane) == 4) sum = (Vector<Lane>)_mm512_mask_add_ps(sum, mask, sum, gradient);
   if constexpr (sizeof(Lane) == 8) {
     sum = (Vector<Lane>)_mm512_mask_add_pd(sum, static_cast<__mmask8>(mask), sum, gradient);
@@ -141,8 +161,16 @@ VOXPOOL_INLINE Codes<Lane> load_tap_bytes(const uint8_t* from, int begin, int en
 }
 
 template <class Lane>
-VOXPOOL_INLINE void add_where(Vector<Lane>& sum, Codes<Lane> taps, int64_t code, Vector<Lane> gradient) {
-  sum = taps == splat(static_cast<CodeLane<Lane>>(code)) ? sum + gradient : sum;
+using TapCodes = Codes<Lane>;
+
+template <class Lane>
+VOXPOOL_INLINE Codes<Lane> splat_code(int64_t code) {
+  return splat(static_cast<CodeLane<Lane>>(code));
+}
+
+template <class Lane>
+VOXPOOL_INLINE void add_where(Vector<Lane>& sum, Codes<Lane> taps, Codes<Lane> code, Vector<Lane> gradient) {
+  sum = taps == code ? sum + gradient : sum;
 }
 
 #endif

@@ -29,10 +29,10 @@ VOXPOOL_INLINE Vector<T> load_range(const T* from, int begin, int end, T fill) {
   if constexpr (sizeof(T) == 8) return (Vector<T>)_mm512_mask_loadu_epi64(other, static_cast<__mmask8>(bits), from);
 }
 
-// Stores lanes [0, count).
+// Stores lanes [begin, end) to `to + begin` on.
 template <class T>
-VOXPOOL_INLINE void store_first(T* to, Vector<T> v, int count) {
-  const uint64_t bits = lane_bits(0, count);
+VOXPOOL_INLINE void store_range(T* to, Vector<T> v, int begin, int end) {
+  const uint64_t bits = lane_bits(begin, end);
   if constexpr (sizeof(T) == 1) _mm512_mask_storeu_epi8(to, bits, (__m512i)v);
   if constexpr (sizeof(T) == 2) _mm512_mask_storeu_epi16(to, static_cast<__mmask32>(bits), (__m512i)v);
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_epi32(to, static_cast<__mmask16>(bits), (__m512i)v);
@@ -74,18 +74,18 @@ VOXPOOL_INLINE Vector<T> load_range(const T* from, int begin, int end, T fill) {
 }
 
 template <class T>
-VOXPOOL_INLINE void store_first(T* to, Vector<T> v, int count) {
+VOXPOOL_INLINE void store_range(T* to, Vector<T> v, int begin, int end) {
 #ifdef __AVX2__
   if constexpr (sizeof(T) == 4) {
-    return _mm256_maskstore_epi32(reinterpret_cast<int*>(to), lane_mask<int32_t>(0, count), (__m256i)v);
+    return _mm256_maskstore_epi32(reinterpret_cast<int*>(to), lane_mask<int32_t>(begin, end), (__m256i)v);
   }
   if constexpr (sizeof(T) == 8) {
-    return _mm256_maskstore_epi64(reinterpret_cast<long long*>(to), lane_mask<int64_t>(0, count), (__m256i)v);
+    return _mm256_maskstore_epi64(reinterpret_cast<long long*>(to), lane_mask<int64_t>(begin, end), (__m256i)v);
   }
 #endif
   T part[lanes<T>];
   store(part, v);
-  std::memcpy(to, part, count * sizeof(T));
+  if (begin < end) std::memcpy(to + begin, part + begin, (end - begin) * sizeof(T));
 }
 
 #endif

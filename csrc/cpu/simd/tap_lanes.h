@@ -4,7 +4,7 @@
 #include <immintrin.h>
 #endif
 
-#include "cpu/simd/vector.h"
+#include "cpu/simd/partial.h"
 
 // Tap codes next to the lanes they belong to: one byte each in memory, lane-wide in registers, so that the mask of a
 // comparison selects values and codes alike.
@@ -121,6 +121,20 @@ VOXPOOL_INLINE void store_codes(uint8_t* to, Codes<T> codes) {
 }
 
 #endif
+
+// Stores the codes of lanes [0, count).
+template <class T>
+VOXPOOL_INLINE void store_first_codes(uint8_t* to, Codes<T> codes, int count) {
+  uint8_t all[lanes<T>];
+  store_codes<T>(all, codes);
+#if defined(__AVX512BW__)
+  const __mmask64 mask = lane_bits(0, count);
+  const __m512i bytes = _mm512_maskz_loadu_epi8(mask, all);
+  _mm512_mask_storeu_epi8(to, mask, bytes);
+#else
+  std::memcpy(to, all, count);
+#endif
+}
 
 }  // namespace
 }  // namespace voxpool::cpu::VOXPOOL_UNIT

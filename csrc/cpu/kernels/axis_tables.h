@@ -1,0 +1,94 @@
+#pragma once
+
+#include "core/axis.h"
+#include "cpu/kernels/scratch.h"
+
+// What the inner loops need to know about an axis, looked up instead of divided out row by row.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+namespace {
+
+// Per output: its taps inside the input, and the position of the first of them.
+struct OutputTaps {
+  Range taps;
+  int64_t position;
+};
+
+class TapTable {
+ public:
+  static int64_t bytes(const Axis& axis) { return Scratch::bytes_for<OutputTaps>(axis.out); }
+
+  TapTable() = default;
+  TapTable(const Axis& axis, Scratch& scratch) : entries_(scratch.take<OutputTaps>(axis.out)) {
+    for (int64_t o = 0; o < axis.out; ++o) {
+      const Range taps = axis.taps(o);
+      entries_[o] = {taps, axis.start(o) + taps.begin * axis.dilation};
+    }
+  }
+
+  VOXPOOL_INLINE const OutputTaps& operator[](int64_t o) const { return entries_[o]; }
+
+ private:
+  OutputTaps* entries_ = nullptr;
+};
+
+// Per position on an axis: position % slots.
+class SlotTable {
+ public:
+  static int64_t bytes(int64_t positions) { return Scratch::bytes_for<int32_t>(positions); }
+
+  SlotTable(int64_t positions, int64_t slots, Scratch& scratch) : slot_(scratch.take<int32_t>(positions)) {
+    for (int64_t i = 0, slot = 0; i < positions; ++i) {
+      slot_[i] = static_cast<int32_t>(slot);
+      slot = slot + 1 == slots ? 0 : slot + 1;
+    }
+  }
+
+  VOXPOOL_INLINE int64_t operator[](int64_t position) const { return slot_[position]; }
+
+ private:
+  int32_t* slot_;
+};
+
+// Per input position: the outputs that read it, ascending, and by which tap.
+struct InputWindow {
+  int64_t output;
+  int64_t tap;
+};
+
+struct InputWindows {
+  const InputWindow* windows;
+  int64_t count;
+};
+
+class WindowTable {
+ public:
+  static int64_t bytes(const Axis& axis) {
+    return Scratch::bytes_for<InputWindow>(most_entries(axis)) + Scratch::bytes_for<int64_t>(axis.in + 1);
+  }
+
+  WindowTable(const Axis& axis, Scratch& scratch)
+      : entries_(scratch.take<InputWindow>(most_entries(axis))), first_(scratch.take<int64_t>(axis.in + 1)) {
+    int64_t used = 0;
+    for (int64_t i = 0; i < axis.in; ++i) {
+      first_[i] = used;
+      const Range windows = axis.windows(i);
+      for (int64_t o = windows.begin; o < windows.end; ++o) {
+        const int64_t tap = axis.tap_on(o, i);
+        if (tap >= 0) entries_[used++] = {o, tap};
+      }
+    }
+    first_[axis.in] = used;
+  }
+
+  VOXPOOL_INLINE InputWindows operator[](int64_t i) const { return {entries_ + first_[i], first_[i + 1] - first_[i]}; }
+
+ private:
+  // Every output has at most `kernel` taps, each on one position.
+  static int64_t most_entries(const Axis& axis) { return axis.out * axis.kernel; }
+
+  InputWindow* entries_;
+  int64_t* first_;
+};
+
+}  // namespace
+}  // namespace voxpool::cpu::VOXPOOL_UNIT

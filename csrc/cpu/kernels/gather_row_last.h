@@ -1,0 +1,82 @@
+#pragma once
+
+#include "cpu/kernels/gradient_rows.h"
+
+// One row of grad_input, channels-last: the windows of a column are the same for all its channels.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+namespace {
+
+struct ColumnsLast {
+  int64_t in;  // columns of a row of grad_input
+  int64_t channels;
+  int64_t input_column;  // elements from one column of grad_input to the next
+  WindowTable windows;
+};
+
+// Several vectors of channels together: the additions to one of them wait for each other.
+template <class T, int vectors>
+VOXPOOL_INLINE void gather_channels(GradientRows<T> rows, const InputWindows& column, int64_t channels, int64_t c,
+                                    Vector<typename GradientLanes<T>::Lane> (&sums)[vectors]) {
+  using Lane = typename GradientLanes<T>::Lane;
+  for (int i = 0; i < rows.count; ++i) {
+    const GradientRow<T>& row = rows.rows[i];
+    for (int64_t j = 0; j < column.count; ++j) {
+      const int64_t at = column.windows[j].output * channels + c;
+      const TapCodes<Lane> code = splat_code<Lane>(row.code + column.windows[j].tap);
+#pragma GCC unroll 4
+      for (int k = 0; k < vectors; ++k) {
+        add_where<Lane>(sums[k], load_tap_bytes<Lane>(row.taps + at + k * lanes<Lane>), code,
+                        GradientLanes<T>::load(row.gradient + at + k * lanes<Lane>));
+      }
+    }
+  }
+}
+
+// The last channels of a column, where whole vectors may reach past the end of the last row.
+template <class T>
+VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(GradientRows<T> rows,
+                                                                            const InputWindows& column,
+                                                                            int64_t channels, int64_t c, int count) {
+  using Lane = typename GradientLanes<T>::Lane;
+  Vector<Lane> sum{};
+  for (int i = 0; i < rows.count; ++i) {
+    const GradientRow<T>& row = rows.rows[i];
+    for (int64_t j = 0; j < column.count; ++j) {
+      const int64_t at = column.windows[j].output * channels + c;
+      add_where<Lane>(sum, load_tap_bytes<Lane>(row.taps + at, 0, count),
+                      splat_code<Lane>(row.code + column.windows[j].tap),
+                      GradientLanes<T>::load_range(row.gradient + at, 0, count));
+    }
+  }
+  return sum;
+}
+
+template <class T>
+void gather_row_last(const ColumnsLast& pass, GradientRows<T> rows, T* grad_input) {
+  using Lane = typename GradientLanes<T>::Lane;
+  constexpr int n = lanes<Lane>;
+  constexpr int together = 4;
+  for (int64_t w = 0; w < pass.in; ++w) {
+    const InputWindows column = pass.windows[w];
+    T* to = grad_input + w * pass.input_column;
+    int64_t c = 0;
+    for (; c + together * n <= pass.channels; c += together * n) {
+      Vector<Lane> sums[together] = {};
+      gather_channels<T, together>(rows, column, pass.channels, c, sums);
+#pragma GCC unroll 4
+      for (int k = 0; k < together; ++k) GradientLanes<T>::store(to + c + k * n, sums[k]);
+    }
+    for (; c + n <= pass.channels; c += n) {
+      Vector<Lane> sum[1] = {};
+      gather_channels<T, 1>(rows, column, pass.channels, c, sum);
+      GradientLanes<T>::store(to + c, sum[0]);
+    }
+    if (c < pass.channels) {
+      const int left = static_cast<int>(pass.channels - c);
+      GradientLanes<T>::store_range(to + c, gather_last_channels<T>(rows, column, pass.channels, c, left), 0, left);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace voxpool::cpu::VOXPOOL_UNIT
