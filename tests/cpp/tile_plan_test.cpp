@@ -1,0 +1,98 @@
+#include "cpu/tile_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "cases.h"
+
+namespace voxpool::testing {
+namespace {
+
+using cpu::Layout;
+using cpu::Tile;
+
+std::vector<Case> cases() {
+  std::vector<Case> all = named_cases();
+  const std::vector<Case> random = random_cases(400, 3);
+  all.insert(all.end(), random.begin(), random.end());
+  Window k3;
+  for (WindowAxis& a : k3.axes) a = {3, 2, 1, 1, 1};
+  all.push_back({1, 1, {256, 256, 256}, k3});
+  all.push_back({2, 256, {16, 112, 112}, k3});
+  all.push_back({1, 3, {2, 2, 100000}, k3});
+  return all;
+}
+
+// Each element of `sizes` x channels x batch is in exactly one tile.
+void expect_partition(const Geometry& g, const std::array<int64_t, 3>& sizes, int64_t channels,
+                      const std::vector<Tile>& tiles, const std::string& name) {
+  int64_t covered = 0;
+  for (const Tile& t : tiles) {
+    EXPECT_TRUE(t.n >= 0 && t.n < g.batch && t.c >= 0 && t.c < channels) << name;
+    EXPECT_TRUE(t.d.begin >= 0 && t.d.end <= sizes[0] && t.h.begin >= 0 && t.h.end <= sizes[1]) << name;
+    EXPECT_TRUE(t.w.begin >= 0 && t.w.end <= sizes[2]) << name;
+    covered += t.d.size() * t.h.size() * t.w.size();
+  }
+  EXPECT_EQ(covered, g.batch * channels * sizes[0] * sizes[1] * sizes[2]) << name;
+  for (size_t i = 1; i < tiles.size(); ++i) {
+    const Tile &a = tiles[i - 1], &b = tiles[i];
+    const bool same =
+        a.n == b.n && a.c == b.c && a.d.begin == b.d.begin && a.h.begin == b.h.begin && a.w.begin == b.w.begin;
+    EXPECT_FALSE(same) << name;
+  }
+}
+
+TEST(TilePlan, TilesCoverEveryOutputOnce) {
+  for (const Case& c : cases()) {
+    const Geometry g = c.geometry();
+    for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+      for (const int64_t threads : {1, 2, 16, 200}) {
+        const Plan plan = cpu::plan_tiles(g, layout, 5, threads);
+        std::vector<Tile> tiles;
+        for (int64_t unit = 0; unit < plan.units; ++unit) tiles.push_back(cpu::tile(g, layout, plan, unit));
+        const int64_t channels = layout == Layout::channels_first ? g.channels : 1;
+        expect_partition(g, {g.d().out, g.h().out, g.w().out}, channels, tiles, c.name());
+      }
+    }
+  }
+}
+
+TEST(TilePlan, GatherTilesCoverEveryInputOnce) {
+  for (const Case& c : cases()) {
+    const Geometry g = c.geometry();
+    for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+      for (const int64_t threads : {1, 2, 16, 200}) {
+        const Plan plan = cpu::plan_gather(g, layout, 4, threads);
+        std::vector<Tile> tiles;
+        for (int64_t unit = 0; unit < plan.units; ++unit) tiles.push_back(cpu::gather_tile_of(g, layout, plan, unit));
+        const int64_t channels = layout == Layout::channels_first ? g.channels : 1;
+        expect_partition(g, c.in, channels, tiles, c.name());
+      }
+    }
+  }
+}
+
+// One volume of one channel still occupies every thread.
+TEST(TilePlan, ASingleVolumeIsSharedByAllThreads) {
+  Window k3;
+  for (WindowAxis& a : k3.axes) a = {3, 2, 1, 1, 1};
+  const Geometry g = make_geometry(1, 1, {256, 256, 256}, k3);
+  EXPECT_GE(cpu::plan_tiles(g, Layout::channels_first, 5, 16).units, 16);
+  EXPECT_GE(cpu::plan_gather(g, Layout::channels_first, 4, 16).units, 16);
+  const Geometry flat = make_geometry(1, 1, {1, 512, 512}, k3);
+  EXPECT_GE(cpu::plan_tiles(flat, Layout::channels_first, 5, 16).units, 16);
+}
+
+TEST(TilePlan, RingsStayInTheScratchBudget) {
+  for (const Case& c : cases()) {
+    const Geometry g = c.geometry();
+    const cpu::Rings r = cpu::rings(g);
+    const Plan plan = cpu::plan_tiles(g, Layout::channels_first, 5, 4);
+    const int64_t bytes = (r.rows + r.planes * plan.rows) * plan.columns * 5;
+    // Narrow tiles are allowed to be larger than the budget: 16 columns, and 4 rows where there are as many.
+    const int64_t smallest = (r.rows + r.planes * std::min<int64_t>(g.h().out, 4)) * 16 * 5;
+    EXPECT_LE(bytes, std::max<int64_t>(256 * 1024, smallest)) << c.name();
+  }
+}
+
+}  // namespace
+}  // namespace voxpool::testing
