@@ -24,77 +24,73 @@ struct RowTap {
 };
 
 // Where a merge ends: a row for the next pass (whose capacity is a multiple of a vector) ...
-template <class E, bool with_taps>
+template <class E, Track track>
 struct ToReducedRow {
   ReducedRow<E> row;
 
-  VOXPOOL_INLINE void put(int64_t i, const Best<E, with_taps>& best, int64_t) const {
+  VOXPOOL_INLINE void put(int64_t i, const Best<E, track>& best, int64_t) const {
     store(row.values + i, best.value);
-    if constexpr (with_taps) store_codes<typename E::Lane>(row.codes + i, best.code);
+    if constexpr (tracks_taps(track)) store_codes<typename E::Lane>(row.codes + i, best.code);
   }
 };
 
 // ... or the output itself.
-template <class E, bool with_taps>
+template <class E, Track track>
 struct ToOutput {
   typename E::Raw* values;
   uint8_t* codes;
 
-  VOXPOOL_INLINE void put(int64_t i, const Best<E, with_taps>& best, int64_t length) const {
+  VOXPOOL_INLINE void put(int64_t i, const Best<E, track>& best, int64_t length) const {
     using Lane = typename E::Lane;
     constexpr int n = lanes<Lane>;
     if (i + n <= length) {
       store(values + i, E::encode(best.value));
-      if constexpr (with_taps) store_codes<Lane>(codes + i, best.code);
+      if constexpr (tracks_taps(track)) store_codes<Lane>(codes + i, best.code);
       return;
     }
     const int left = static_cast<int>(length - i);
     store_range(values + i, E::encode(best.value), 0, left);
-    if constexpr (with_taps) store_first_codes<Lane>(codes + i, best.code, left);
+    if constexpr (tracks_taps(track)) store_first_codes<Lane>(codes + i, best.code, left);
   }
 };
 
-template <class E, bool with_taps>
-VOXPOOL_INLINE Best<E, with_taps> first_of(const RowTap<E>& tap, int64_t i) {
+template <class E, Track track>
+VOXPOOL_INLINE Best<E, track> first_of(const RowTap<E>& tap, int64_t i) {
   using Lane = typename E::Lane;
-  if constexpr (with_taps) {
+  if constexpr (tracks_taps(track)) {
     return {load(tap.values + i), load_codes<Lane>(tap.codes + i) + static_cast<CodeLane<Lane>>(tap.code_offset)};
   } else {
-    return {load(tap.values + i)};
+    return {load(tap.values + i), Codes<Lane>{}};
   }
 }
 
 // Taps in ascending order; `fixed` is their number where it is known to the compiler, else 0.
-template <class E, bool with_taps, int fixed, class Sink>
+template <class E, Track track, int fixed, class Sink>
 void merge_rows_of(const RowTap<E>* taps, int count, int64_t length, const Sink& sink) {
   using Lane = typename E::Lane;
   const int n = fixed != 0 ? fixed : count;
   for (int64_t i = 0; i < length; i += lanes<Lane>) {
-    Best<E, with_taps> best = first_of<E, with_taps>(taps[0], i);
+    Best<E, track> best = first_of<E, track>(taps[0], i);
 #pragma GCC unroll 4
     for (int t = 1; t < n; ++t) {
-      if constexpr (with_taps) {
-        const Best<E, true> next = first_of<E, true>(taps[t], i);
-        best.take(next.value, next.code);
-      } else {
-        best.take(load(taps[t].values + i), Codes<Lane>{});
-      }
+      const Best<E, track> next = first_of<E, track>(taps[t], i);
+      best.take(next.value, next.code);
     }
     sink.put(i, best, length);
   }
 }
 
-template <class E, bool with_taps, class Sink>
+template <class E, Track track, class Sink>
 void merge_rows(const RowTap<E>* taps, int count, int64_t length, const Sink& sink) {
   switch (count) {
     case 1:
-      return merge_rows_of<E, with_taps, 1>(taps, 1, length, sink);
+      return merge_rows_of<E, track, 1>(taps, 1, length, sink);
     case 2:
-      return merge_rows_of<E, with_taps, 2>(taps, 2, length, sink);
+      return merge_rows_of<E, track, 2>(taps, 2, length, sink);
     case 3:
-      return merge_rows_of<E, with_taps, 3>(taps, 3, length, sink);
+      return merge_rows_of<E, track, 3>(taps, 3, length, sink);
     default:
-      return merge_rows_of<E, with_taps, 0>(taps, count, length, sink);
+      return merge_rows_of<E, track, 0>(taps, count, length, sink);
   }
 }
 

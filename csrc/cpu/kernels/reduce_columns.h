@@ -58,6 +58,7 @@ struct ColumnPass {
   Range columns;          // of the output
   int64_t channels;       // lanes of one column: 1 in channels-first
   int64_t column_stride;  // elements from one input column to the next
+  int64_t code_step;      // by how much one tap along w raises the code; 1 in channels-first
   ColumnTables tables;
 };
 
@@ -90,9 +91,9 @@ struct AcrossRowEnds {
 
 // One vector of windows, channels-first: `position` is that of tap 0 of the first. The compile-time `kernel` has
 // dilation 1 and shares each group of `stride` loads among the taps that need it; kernel 0 stands for any.
-template <class E, bool with_taps, int stride, int kernel, class Row>
+template <class E, Track track, int stride, int kernel, class Row>
 VOXPOOL_INLINE void take_window(const ColumnPass& pass, const Row& row, int64_t position, bool has_first,
-                                Best<E, with_taps>& best) {
+                                Best<E, track>& best) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
   constexpr int n = lanes<Raw>;
@@ -100,7 +101,7 @@ VOXPOOL_INLINE void take_window(const ColumnPass& pass, const Row& row, int64_t 
     const Vector<Lane> x = E::decode(raw);
     if (tap == 0 && has_first) {
       best.value = x;
-      if constexpr (with_taps) best.code = Codes<Lane>{};
+      if constexpr (tracks_taps(track)) best.code = Codes<Lane>{};
     } else {
       best.take(x, splat(static_cast<CodeLane<Lane>>(tap)));
     }
@@ -134,7 +135,7 @@ VOXPOOL_INLINE void take_window(const ColumnPass& pass, const Row& row, int64_t 
   }
 }
 
-template <class E, bool with_taps, int stride, int kernel>
+template <class E, Track track, int stride, int kernel>
 void reduce_columns_first(const ColumnPass& pass, const typename E::Raw* row, ReducedRow<E> to) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
@@ -142,30 +143,30 @@ void reduce_columns_first(const ColumnPass& pass, const typename E::Raw* row, Re
   // From the position of the first tap of the first window to the end of what a vector of windows loads.
   const int64_t reach = kernel != 0 ? (kernel - 1) / stride * stride : pass.w.reach();
   const int64_t span = reach + stride * n;
-  const ToReducedRow<E, with_taps> sink{to};
+  const ToReducedRow<E, track> sink{to};
 
   for (int64_t i = 0; pass.columns.begin + i < pass.columns.end; i += n) {
     const int64_t column = pass.columns.begin + i, position = pass.w.start(column);
-    Best<E, with_taps> best{};
+    Best<E, track> best{};
     if (position >= 0 && position + span <= pass.w.in) {
 #pragma GCC unroll 4
       for (int j = 0; j < stride; ++j) prefetch(row + position + j * n, prefetch_bytes);
-      take_window<E, with_taps, stride, kernel>(pass, InsideRow<Raw>{row}, position, true, best);
+      take_window<E, track, stride, kernel>(pass, InsideRow<Raw>{row}, position, true, best);
     } else {
       best.value = splat(E::lane_lowest);
-      if constexpr (with_taps) best.code = pass.tables.first_taps<Lane>(column);
-      take_window<E, with_taps, stride, kernel>(pass, AcrossRowEnds<E>{row, pass.w.in}, position, false, best);
+      if constexpr (tracks_taps(track)) best.code = pass.tables.first_taps<Lane>(column);
+      take_window<E, track, stride, kernel>(pass, AcrossRowEnds<E>{row, pass.w.in}, position, false, best);
     }
     sink.put(i, best, 0);
   }
 }
 
 // Any stride: one window at a time, through the memory of one reduced row.
-template <class E, bool with_taps>
+template <class E, Track track>
 void reduce_columns_first_scalar(const ColumnPass& pass, const typename E::Raw* row, ReducedRow<E> to) {
   using Raw = typename E::Raw;
   constexpr int n = lanes<Raw>;
-  const ToReducedRow<E, with_taps> sink{to};
+  const ToReducedRow<E, track> sink{to};
   Raw values[n];
   CodeLane<Raw> codes[n];
   for (int64_t i = 0; pass.columns.begin + i < pass.columns.end; i += n) {
@@ -185,16 +186,16 @@ void reduce_columns_first_scalar(const ColumnPass& pass, const typename E::Raw* 
         codes[j] = static_cast<CodeLane<Raw>>(t);
       }
     }
-    Best<E, with_taps> best{};
+    Best<E, track> best{};
     best.value = E::decode(load(values));
-    if constexpr (with_taps) best.code = load(codes);
+    if constexpr (tracks_taps(track)) best.code = load(codes);
     sink.put(i, best, 0);
   }
 }
 
 // Channels-last: the taps of a window are columns of `channels` elements. A vector that reaches past the last channel
 // writes into the next column, which is written later, and reads into the next input column, except at the row's end.
-template <class E, bool with_taps, int kernel>
+template <class E, Track track, int kernel>
 void reduce_columns_last(const ColumnPass& pass, const typename E::Raw* row, ReducedRow<E> to) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
@@ -208,16 +209,19 @@ void reduce_columns_last(const ColumnPass& pass, const typename E::Raw* row, Red
     const int64_t count = kernel != 0 && taps.size() == kernel ? kernel : taps.size();
     const int64_t last = first + (count - 1) * tap_stride;
     const int64_t at = (column - pass.columns.begin) * pass.channels;
-    const ToReducedRow<E, with_taps> sink{{to.values + at, to.codes + at}};
+    const ToReducedRow<E, track> sink{{to.values + at, to.codes + at}};
 
+    const int64_t first_tap = taps.begin;
+    const auto code_of = [&](int64_t t) VOXPOOL_LAMBDA_INLINE {
+      return splat(static_cast<CodeLane<Lane>>((first_tap + t) * pass.code_step));
+    };
     const auto reduce = [&](auto row_access, int64_t c, int64_t tap_count) VOXPOOL_LAMBDA_INLINE {
-      Best<E, with_taps> best{};
+      Best<E, track> best{};
       best.value = E::decode(row_access.at(first + c));
-      if constexpr (with_taps) best.code = splat(static_cast<CodeLane<Lane>>(taps.begin));
+      if constexpr (tracks_taps(track)) best.code = code_of(0);
 #pragma GCC unroll 4
       for (int64_t t = 1; t < tap_count; ++t) {
-        best.take(E::decode(row_access.at(first + t * tap_stride + c)),
-                  splat(static_cast<CodeLane<Lane>>(taps.begin + t)));
+        best.take(E::decode(row_access.at(first + t * tap_stride + c)), code_of(t));
       }
       sink.put(c, best, 0);
     };
@@ -236,35 +240,35 @@ void reduce_columns_last(const ColumnPass& pass, const typename E::Raw* row, Red
   }
 }
 
-template <class E, bool with_taps>
+template <class E, Track track>
 ReduceColumns<E> select_reduce_columns_first(const Axis& w) {
   const bool dense = w.dilation == 1;
   switch (w.stride) {
     case 1:
-      if (dense && w.kernel == 3) return reduce_columns_first<E, with_taps, 1, 3>;
-      return reduce_columns_first<E, with_taps, 1, 0>;
+      if (dense && w.kernel == 3) return reduce_columns_first<E, track, 1, 3>;
+      return reduce_columns_first<E, track, 1, 0>;
     case 2:
-      if (dense && w.kernel == 2) return reduce_columns_first<E, with_taps, 2, 2>;
-      if (dense && w.kernel == 3) return reduce_columns_first<E, with_taps, 2, 3>;
-      return reduce_columns_first<E, with_taps, 2, 0>;
+      if (dense && w.kernel == 2) return reduce_columns_first<E, track, 2, 2>;
+      if (dense && w.kernel == 3) return reduce_columns_first<E, track, 2, 3>;
+      return reduce_columns_first<E, track, 2, 0>;
     case 3:
-      return reduce_columns_first<E, with_taps, 3, 0>;
+      return reduce_columns_first<E, track, 3, 0>;
     case 4:
-      return reduce_columns_first<E, with_taps, 4, 0>;
+      return reduce_columns_first<E, track, 4, 0>;
     default:
-      return reduce_columns_first_scalar<E, with_taps>;
+      return reduce_columns_first_scalar<E, track>;
   }
 }
 
-template <class E, bool with_taps>
+template <class E, Track track>
 ReduceColumns<E> select_reduce_columns_last(const Axis& w) {
   switch (w.kernel) {
     case 2:
-      return reduce_columns_last<E, with_taps, 2>;
+      return reduce_columns_last<E, track, 2>;
     case 3:
-      return reduce_columns_last<E, with_taps, 3>;
+      return reduce_columns_last<E, track, 3>;
     default:
-      return reduce_columns_last<E, with_taps, 0>;
+      return reduce_columns_last<E, track, 0>;
   }
 }
 

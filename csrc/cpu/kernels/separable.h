@@ -4,6 +4,7 @@
 #include "cpu/kernels/merge_rows.h"
 #include "cpu/kernels/reduce_columns.h"
 #include "cpu/kernels/scratch.h"
+#include "cpu/memory_order.h"
 #include "cpu/tile_plan.h"
 
 // Forward pooling in three passes, w then h then d, each over the result of the one before. In that order an earlier
@@ -16,7 +17,7 @@ namespace {
 // Taps of a window along h or d: those of one merge fit a fixed array.
 constexpr int64_t most_taps_per_axis = 255;
 
-template <class E, bool with_taps>
+template <class E, Track track>
 class Separable {
   using Lane = typename E::Lane;
   using Raw = typename E::Raw;
@@ -34,15 +35,18 @@ class Separable {
   };
 
  public:
-  Separable(const Forward& problem, Layout layout, const Plan& plan)
-      : p_(problem),
-        g_(problem.geometry),
+  Separable(const OrderedForward& ordered, Layout layout, const Plan& plan)
+      : p_(ordered.problem),
+        index_step_(ordered.index_step),
+        g_(p_.geometry),
         layout_(layout),
         plan_(plan),
         channels_(layout == Layout::channels_first ? 1 : g_.channels),
+        dense_output_(p_.output_strides.w == channels_ &&
+                      (layout == Layout::channels_first || p_.output_strides.c == 1)),
         row_capacity_((plan.columns * channels_ / lanes<Lane> + 2) * lanes<Lane>),
-        reduce_columns_(layout == Layout::channels_first ? select_reduce_columns_first<E, with_taps>(g_.w())
-                                                         : select_reduce_columns_last<E, with_taps>(g_.w())),
+        reduce_columns_(layout == Layout::channels_first ? select_reduce_columns_first<E, track>(g_.w())
+                                                         : select_reduce_columns_last<E, track>(g_.w())),
         scratch_(scratch_bytes()),
         d_taps_(g_.d(), scratch_),
         h_taps_(g_.h(), scratch_),
@@ -51,7 +55,8 @@ class Separable {
         columns_(g_.w(), layout, scratch_),
         row_ring_(make_ring(rings(g_).rows, 1)),
         plane_ring_(make_ring(rings(g_).planes, plan.rows)) {
-    if constexpr (with_taps) {
+    if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
+    if constexpr (tracks_taps(track)) {
       final_codes_ = scratch_.template take<uint8_t>(row_capacity_);
       tap_offset_ = scratch_.template take<int64_t>(most_taps_per_axis);
       prepare_tap_offsets();
@@ -66,12 +71,12 @@ class Separable {
   int64_t scratch_bytes() const {
     const Rings r = rings(g_);
     const int64_t rows = r.rows + r.planes * plan_.rows;
-    int64_t bytes = Scratch::bytes_for<Lane>(r.rows * row_capacity_) +
-                    Scratch::bytes_for<Lane>(r.planes * plan_.rows * row_capacity_) +
-                    Scratch::bytes_for<int64_t>(r.rows) + Scratch::bytes_for<int64_t>(r.planes) +
-                    TapTable::bytes(g_.d()) + TapTable::bytes(g_.h()) + SlotTable::bytes(g_.d().in) +
-                    SlotTable::bytes(g_.h().in) + ColumnTables::bytes(g_.w(), layout_);
-    if constexpr (with_taps) {
+    int64_t bytes =
+        Scratch::bytes_for<Raw>(dense_output_ ? 0 : row_capacity_) + Scratch::bytes_for<Lane>(r.rows * row_capacity_) +
+        Scratch::bytes_for<Lane>(r.planes * plan_.rows * row_capacity_) + Scratch::bytes_for<int64_t>(r.rows) +
+        Scratch::bytes_for<int64_t>(r.planes) + TapTable::bytes(g_.d()) + TapTable::bytes(g_.h()) +
+        SlotTable::bytes(g_.d().in) + SlotTable::bytes(g_.h().in) + ColumnTables::bytes(g_.w(), layout_);
+    if constexpr (tracks_taps(track)) {
       bytes += Scratch::bytes_for<uint8_t>(rows * row_capacity_ + 64) + Scratch::bytes_for<uint8_t>(row_capacity_) +
                Scratch::bytes_for<int64_t>(most_taps_per_axis);
     }
@@ -81,17 +86,18 @@ class Separable {
   Ring make_ring(int64_t slots, int64_t slot_rows) {
     const int64_t size = slots * slot_rows * row_capacity_;
     Ring ring{{scratch_.template take<Lane>(size), nullptr}, slots, slot_rows, scratch_.template take<int64_t>(slots)};
-    if constexpr (with_taps) ring.rows.codes = scratch_.template take<uint8_t>(size);
+    if constexpr (tracks_taps(track)) ring.rows.codes = scratch_.template take<uint8_t>(size);
     return ring;
   }
 
   void prepare_tap_offsets() {
-    int64_t* offset = tap_offset_;
+    const auto& [step_d, step_h, step_w] = p_.code.step;
     for (int64_t td = 0; td < g_.d().kernel; ++td) {
       for (int64_t th = 0; th < g_.h().kernel; ++th) {
         for (int64_t tw = 0; tw < g_.w().kernel; ++tw) {
-          const int64_t d = td * g_.d().dilation, h = th * g_.h().dilation, w = tw * g_.w().dilation;
-          *offset++ = (d * g_.h().in + h) * g_.w().in + w;
+          tap_offset_[td * step_d + th * step_h + tw * step_w] = td * g_.d().dilation * index_step_[0] +
+                                                                 th * g_.h().dilation * index_step_[1] +
+                                                                 tw * g_.w().dilation * index_step_[2];
         }
       }
     }
@@ -99,13 +105,13 @@ class Separable {
 
   ReducedRow<E> ring_row(const Ring& ring, int64_t slot, int64_t row) const {
     const int64_t at = (slot * ring.slot_rows + row) * row_capacity_;
-    return {ring.rows.values + at, with_taps ? ring.rows.codes + at : nullptr};
+    return {ring.rows.values + at, tracks_taps(track) ? ring.rows.codes + at : nullptr};
   }
 
   void run_tile(const Tile& t) {
     input_ = static_cast<const Raw*>(p_.input) + (t.n * p_.input_strides.n + t.c * p_.input_strides.c);
     output_volume_ = t.n * p_.output_strides.n + t.c * p_.output_strides.c;
-    pass_ = {g_.w(), t.w, channels_, p_.input_strides.w, columns_};
+    pass_ = {g_.w(), t.w, channels_, p_.input_strides.w, p_.code.step[2], columns_};
     row_length_ = t.w.size() * channels_;
     row_ring_.clear();
     row_ring_plane_ = -1;
@@ -148,7 +154,7 @@ class Separable {
         continue;
       }
       const Taps rows = row_taps(plane, oh);
-      merge_rows<E, with_taps>(rows.taps, rows.count, row_length_, ToReducedRow<E, with_taps>{to});
+      merge_rows<E, track>(rows.taps, rows.count, row_length_, ToReducedRow<E, track>{to});
     }
   }
 
@@ -177,27 +183,44 @@ class Separable {
   void write_output(const Tile& t, int64_t od, int64_t oh, Taps taps) {
     const Strides& out = p_.output_strides;
     const int64_t at = output_volume_ + od * out.d + oh * out.h + t.w.begin * out.w;
-    uint8_t* codes = p_.taps != nullptr ? static_cast<uint8_t*>(p_.taps) + at : final_codes_;
-    merge_rows<E, with_taps>(taps.taps, taps.count, row_length_,
-                             ToOutput<E, with_taps>{static_cast<Raw*>(p_.output) + at, codes});
-    if constexpr (with_taps) {
-      if (p_.indices != nullptr) write_indices(t, od, oh, codes, p_.indices + at);
+    Raw* values = dense_output_ ? static_cast<Raw*>(p_.output) + at : final_values_;
+    uint8_t* codes = dense_output_ && p_.taps != nullptr ? static_cast<uint8_t*>(p_.taps) + at : final_codes_;
+    merge_rows<E, track>(taps.taps, taps.count, row_length_, ToOutput<E, track>{values, codes});
+    if (!dense_output_) scatter_row(t.w.size(), at);
+    if constexpr (tracks_taps(track)) {
+      if (p_.indices != nullptr) write_indices(t.w, od, oh, codes, p_.indices + at);
     }
   }
 
-  void write_indices(const Tile& t, int64_t od, int64_t oh, const uint8_t* codes, int64_t* indices) const {
-    const int64_t row = (g_.d().start(od) * g_.h().in + g_.h().start(oh)) * g_.w().in;
-    for (int64_t ow = t.w.begin; ow < t.w.end; ++ow) {
-      const int64_t base = row + g_.w().start(ow);
-      for (int64_t c = 0; c < channels_; ++c) *indices++ = base + tap_offset_[*codes++];
+  // A finished row to an output whose columns or channels do not lie next to each other.
+  void scatter_row(int64_t columns, int64_t at) const {
+    const Strides& out = p_.output_strides;
+    for (int64_t i = 0; i < columns; ++i) {
+      for (int64_t c = 0; c < channels_; ++c) {
+        const int64_t to = at + i * out.w + c * out.c, from = i * channels_ + c;
+        static_cast<Raw*>(p_.output)[to] = final_values_[from];
+        if (tracks_taps(track) && p_.taps != nullptr) static_cast<uint8_t*>(p_.taps)[to] = final_codes_[from];
+      }
+    }
+  }
+
+  void write_indices(Range columns, int64_t od, int64_t oh, const uint8_t* codes, int64_t* indices) const {
+    const Strides& out = p_.output_strides;
+    const int64_t row = g_.d().start(od) * index_step_[0] + g_.h().start(oh) * index_step_[1];
+    for (int64_t ow = columns.begin; ow < columns.end; ++ow) {
+      const int64_t base = row + g_.w().start(ow) * index_step_[2];
+      int64_t* to = indices + (ow - columns.begin) * out.w;
+      for (int64_t c = 0; c < channels_; ++c) to[c * out.c] = base + tap_offset_[*codes++];
     }
   }
 
   const Forward& p_;
+  const std::array<int64_t, 3>& index_step_;
   const Geometry& g_;
   const Layout layout_;
   const Plan& plan_;
   const int64_t channels_;      // lanes per column
+  const bool dense_output_;     // a row of the output is one run of memory
   const int64_t row_capacity_;  // lanes of a reduced row: a vector may be stored at any column
   const ReduceColumns<E> reduce_columns_;
   Scratch scratch_;
@@ -206,6 +229,7 @@ class Separable {
   const ColumnTables columns_;
   Ring row_ring_;
   Ring plane_ring_;
+  Raw* final_values_ = nullptr;  // of a row, where the output is not dense
   uint8_t* final_codes_ = nullptr;
   int64_t* tap_offset_ = nullptr;
 
@@ -221,17 +245,8 @@ class Separable {
 
 VOXPOOL_INLINE bool wants_taps(const Forward& p) { return p.taps != nullptr || p.indices != nullptr; }
 
-VOXPOOL_INLINE const char* separable_refusal(const Forward& p, Layout layout) {
+VOXPOOL_INLINE const char* common_refusal(const Forward& p) {
   const Geometry& g = p.geometry;
-  const int64_t lanes_of_column = layout == Layout::channels_first ? 1 : g.channels;
-  const bool in_order = layout == Layout::channels_first ? p.input_strides.w == 1 && p.output_strides.w == 1
-                                                         : p.input_strides.c == 1 && p.output_strides.c == 1;
-  if (!in_order && layout == Layout::channels_first) return "columns do not lie next to each other (w stride is not 1)";
-  if (!in_order) return "channels do not lie next to each other (c stride is not 1)";
-  if (layout == Layout::channels_last &&
-      (p.output_strides.w != lanes_of_column || (g.w().in > 1 && p.input_strides.w < lanes_of_column))) {
-    return "columns of channels overlap or have gaps in the output";
-  }
   if (wants_taps(p) && p.code.type != TapType::u8) return "a window has more than 255 taps";
   if (g.d().kernel > most_taps_per_axis || g.h().kernel > most_taps_per_axis) {
     return "a window has more than 255 taps along d or h";
@@ -240,24 +255,45 @@ VOXPOOL_INLINE const char* separable_refusal(const Forward& p, Layout layout) {
   return nullptr;
 }
 
-template <Layout layout>
-const char* separable_refusal(const Forward& p) {
-  return separable_refusal(p, layout);
+const char* channels_first_refusal(const Forward& p) {
+  if (p.input_strides.w != 1) return "columns do not lie next to each other (w stride is not 1)";
+  if (!in_memory_order(p).in_scan_order) return "the axes d, h, w are not in this order in memory";
+  return common_refusal(p);
+}
+
+const char* channels_last_refusal(const Forward& given) {
+  const OrderedForward ordered = in_memory_order(given);
+  const Forward& p = ordered.problem;
+  if (p.input_strides.c != 1) return "channels do not lie next to each other (c stride is not 1)";
+  if (p.geometry.channels == 1 && p.input_strides.w == 1) return "with one channel, columns lie next to each other";
+  if (p.geometry.w().in > 1 && p.input_strides.w < p.geometry.channels) return "columns of channels overlap";
+  if (p.code.type != TapType::u8 && !ordered.in_scan_order) {
+    return "a window has more than 255 taps, and the axes d, h, w are not in this order in memory";
+  }
+  return common_refusal(p);
 }
 
 template <Layout layout>
 Plan separable_plan(const Forward& p, int64_t threads) {
-  const int64_t lane_bytes = static_cast<int64_t>(size_of(p.dtype)) + (wants_taps(p) ? 1 : 0);
-  return plan_tiles(p.geometry, layout, lane_bytes, threads);
+  const int64_t lane_bytes = static_cast<int64_t>(size_of(p.dtype)) + 1;
+  return plan_tiles(in_memory_order(p).problem.geometry, layout, lane_bytes, threads);
 }
 
 template <Layout layout>
 void separable_run(const Forward& p, const Plan& plan, int64_t begin, int64_t end) {
+  const OrderedForward ordered = in_memory_order(p);
   dispatch(p.dtype, [&]<class T>(T) {
+    using E = ElementLanes<T>;
+    if constexpr (layout == Layout::channels_last) {
+      // Out of scan order even values need the taps: of two zeros, or of two NaNs, the tap decides which one it is.
+      if (!ordered.in_scan_order) {
+        return Separable<E, Track::taps_in_any_order>(ordered, layout, plan).run(begin, end);
+      }
+    }
     if (wants_taps(p)) {
-      Separable<ElementLanes<T>, true>(p, layout, plan).run(begin, end);
+      Separable<E, Track::taps_in_scan_order>(ordered, layout, plan).run(begin, end);
     } else {
-      Separable<ElementLanes<T>, false>(p, layout, plan).run(begin, end);
+      Separable<E, Track::values>(ordered, layout, plan).run(begin, end);
     }
   });
 }

@@ -30,6 +30,15 @@ struct ElementLanes {
     }
   }
 
+  // The same where x may be an earlier tap: then equal values go to the smaller code, two NaNs to the larger.
+  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best, Codes<Lane> x_code, Codes<Lane> code) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return (x > best) | ((x == best) & (x_code < code)) | ((x != x) & ((best == best) | (x_code > code)));
+    } else {
+      return (x > best) | ((x == best) & (x_code < code));
+    }
+  }
+
   VOXPOOL_INLINE static Vector<Lane> maximum(Vector<Lane> x, Vector<Lane> best) { return wins(x, best) ? x : best; }
 };
 
@@ -55,36 +64,47 @@ struct ElementLanes<Half<mantissa>> {
   VOXPOOL_INLINE static Vector<Lane> decode(Vector<Raw> x) { return add(invert_negative(x), -shift); }
   VOXPOOL_INLINE static Vector<Raw> encode(Vector<Lane> x) { return invert_negative(add(x, shift)); }
 
-  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best) {
-    // A mask is -1: raises -0 to +0, so that +0 is not greater.
-    const Vector<Lane> bound = best - (best == splat(negative_zero));
-    return (x > bound) | (x > splat(positive_infinity));
+  // Raises -0 to +0, so that neither is greater: a mask is -1.
+  VOXPOOL_INLINE static Vector<Lane> one_zero(Vector<Lane> x) { return x - (x == splat(negative_zero)); }
+  VOXPOOL_INLINE static auto is_nan(Vector<Lane> x) { return x > splat(positive_infinity); }
+
+  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best) { return (x > one_zero(best)) | is_nan(x); }
+
+  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best, Codes<Lane> x_code, Codes<Lane> code) {
+    const Vector<Lane> number = one_zero(x), bound = one_zero(best);
+    const auto number_wins = (number > bound) | ((number == bound) & (x_code < code));
+    const auto nan_wins = ~is_nan(best) | (x_code > code);
+    return is_nan(x) ? nan_wins : number_wins;
   }
 
   // Either zero may come out, and any NaN.
   VOXPOOL_INLINE static Vector<Lane> maximum(Vector<Lane> x, Vector<Lane> best) { return x > best ? x : best; }
 };
 
-// The maximum so far, and its tap where taps are wanted.
-template <class E, bool with_taps>
-struct Best;
+// What a kernel remembers of the tap that holds the maximum: nothing, or its code. In scan order candidates come with
+// ascending codes, and comparing values is enough.
+enum class Track { values, taps_in_scan_order, taps_in_any_order };
 
-template <class E>
-struct Best<E, false> {
-  Vector<typename E::Lane> value;
+constexpr bool tracks_taps(Track track) { return track != Track::values; }
 
-  VOXPOOL_INLINE void take(Vector<typename E::Lane> x, Codes<typename E::Lane>) { value = E::maximum(x, value); }
-};
+// The maximum so far.
+template <class E, Track track>
+struct Best {
+  using Lane = typename E::Lane;
+  Vector<Lane> value;
+  Codes<Lane> code;
 
-template <class E>
-struct Best<E, true> {
-  Vector<typename E::Lane> value;
-  Codes<typename E::Lane> code;
-
-  VOXPOOL_INLINE void take(Vector<typename E::Lane> x, Codes<typename E::Lane> x_code) {
-    const auto mask = E::wins(x, value);
-    value = mask ? x : value;
-    code = mask ? x_code : code;
+  VOXPOOL_INLINE void take(Vector<Lane> x, Codes<Lane> x_code) {
+    if constexpr (track == Track::values) {
+      value = E::maximum(x, value);
+    } else {
+      const auto mask = [&] {
+        if constexpr (track == Track::taps_in_scan_order) return E::wins(x, value);
+        if constexpr (track == Track::taps_in_any_order) return E::wins(x, value, x_code, code);
+      }();
+      value = mask ? x : value;
+      code = mask ? x_code : code;
+    }
   }
 };
 
