@@ -62,8 +62,22 @@ struct ColumnPass {
   ColumnTables tables;
 };
 
+// An input row, and what its taps along d and h add to the codes of its taps along w.
 template <class E>
-using ReduceColumns = void (*)(const ColumnPass&, const typename E::Raw* row, ReducedRow<E> to);
+struct InputRow {
+  const typename E::Raw* data;
+  int64_t code;
+};
+
+// The rows of one window, in scan order.
+template <class E>
+struct InputRows {
+  const InputRow<E>* rows;
+  int count;
+};
+
+template <class E, class Sink>
+using ReduceColumns = void (*)(const ColumnPass&, InputRows<E>, const Sink&);
 
 // Vectors of the row where all of it lies inside the row ...
 template <class Raw>
@@ -89,21 +103,22 @@ struct AcrossRowEnds {
   }
 };
 
-// One vector of windows, channels-first: `position` is that of tap 0 of the first. The compile-time `kernel` has
-// dilation 1 and shares each group of `stride` loads among the taps that need it; kernel 0 stands for any.
+// One row of one vector of windows, channels-first: `position` is that of tap 0 of the first. A compile-time `kernel`
+// has dilation 1 and shares each group of `stride` loads among the taps that need it, the odd taps first, so that no
+// load reaches past the last tap; kernel 0 stands for any. `first` tells that there is no maximum yet.
 template <class E, Track track, int stride, int kernel, class Row>
-VOXPOOL_INLINE void take_window(const ColumnPass& pass, const Row& row, int64_t position, bool has_first,
-                                Best<E, track>& best) {
+VOXPOOL_INLINE void take_row(const ColumnPass& pass, const Row& row, int64_t code, int64_t position, bool first,
+                             Best<E, track>& best) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
   constexpr int n = lanes<Raw>;
   const auto take = [&](Vector<Raw> raw, int64_t tap) VOXPOOL_LAMBDA_INLINE {
     const Vector<Lane> x = E::decode(raw);
-    if (tap == 0 && has_first) {
-      best.value = x;
-      if constexpr (tracks_taps(track)) best.code = Codes<Lane>{};
+    const Codes<Lane> x_code = splat(static_cast<CodeLane<Lane>>(code + tap));
+    if (tap == 0 && first) {
+      best = {x, x_code};
     } else {
-      best.take(x, splat(static_cast<CodeLane<Lane>>(tap)));
+      best.take(x, x_code);
     }
   };
   const auto group = [&](int64_t from, Vector<Raw>(&v)[stride]) VOXPOOL_LAMBDA_INLINE {
@@ -118,158 +133,181 @@ VOXPOOL_INLINE void take_window(const ColumnPass& pass, const Row& row, int64_t 
       take(phase<Raw, 0>(v), t);
     }
   } else {
+    constexpr int odd = kernel % stride;
+    if constexpr (odd > 0) {
+      group(position, v);
+      take(phase<Raw, 0>(v), 0);
+      if constexpr (odd > 1) take(phase<Raw, 1>(v), 1);
+      if constexpr (odd > 2) take(phase<Raw, 2>(v), 2);
+    }
 #pragma GCC unroll 4
-    for (int q = 0; q * stride < kernel; ++q) {
-      group(position + q * stride, v);
-      take(phase<Raw, 0>(v), q * stride);
-      if constexpr (stride > 1) {
-        if (q * stride + 1 < kernel) take(phase<Raw, 1>(v), q * stride + 1);
-      }
-      if constexpr (stride > 2) {
-        if (q * stride + 2 < kernel) take(phase<Raw, 2>(v), q * stride + 2);
-      }
-      if constexpr (stride > 3) {
-        if (q * stride + 3 < kernel) take(phase<Raw, 3>(v), q * stride + 3);
-      }
+    for (int t = odd; t < kernel; t += stride) {
+      group(position + t, v);
+      take(phase<Raw, 0>(v), t);
+      if constexpr (stride > 1) take(phase<Raw, 1>(v), t + 1);
+      if constexpr (stride > 2) take(phase<Raw, 2>(v), t + 2);
+      if constexpr (stride > 3) take(phase<Raw, 3>(v), t + 3);
     }
   }
 }
 
-template <class E, Track track, int stride, int kernel>
-void reduce_columns_first(const ColumnPass& pass, const typename E::Raw* row, ReducedRow<E> to) {
+template <class E, Track track, int stride, int kernel, class Sink>
+void reduce_columns_first(const ColumnPass& pass, InputRows<E> rows, const Sink& sink) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
   constexpr int n = lanes<Raw>;
-  // From the position of the first tap of the first window to the end of what a vector of windows loads.
-  const int64_t reach = kernel != 0 ? (kernel - 1) / stride * stride : pass.w.reach();
-  const int64_t span = reach + stride * n;
-  const ToReducedRow<E, track> sink{to};
+  const int64_t length = pass.columns.size();
+  // What a vector of windows loads, from the first tap of the first: a kernel below the stride loads whole groups.
+  const int64_t span = (kernel == 0 ? pass.w.reach() : kernel > stride ? kernel - stride : 0) + stride * n;
 
-  for (int64_t i = 0; pass.columns.begin + i < pass.columns.end; i += n) {
-    const int64_t column = pass.columns.begin + i, position = pass.w.start(column);
+  for (int64_t i = 0; i < length; i += n) {
+    // The last vector overlaps the one before it rather than reach past the end.
+    const int64_t at = i + n <= length ? i : length < n ? 0 : length - n;
+    const int64_t column = pass.columns.begin + at, position = pass.w.start(column);
     Best<E, track> best{};
     if (position >= 0 && position + span <= pass.w.in) {
+      for (int r = 0; r < rows.count; ++r) {
+        const InsideRow<Raw> row{rows.rows[r].data};
 #pragma GCC unroll 4
-      for (int j = 0; j < stride; ++j) prefetch(row + position + j * n, prefetch_bytes);
-      take_window<E, track, stride, kernel>(pass, InsideRow<Raw>{row}, position, true, best);
+        for (int j = 0; j < stride; ++j) prefetch(row.row + position + j * n, prefetch_bytes);
+        take_row<E, track, stride, kernel>(pass, row, rows.rows[r].code, position, r == 0, best);
+      }
     } else {
       best.value = splat(E::lane_lowest);
-      if constexpr (tracks_taps(track)) best.code = pass.tables.first_taps<Lane>(column);
-      take_window<E, track, stride, kernel>(pass, AcrossRowEnds<E>{row, pass.w.in}, position, false, best);
+      if constexpr (tracks_taps(track)) {
+        best.code = pass.tables.first_taps<Lane>(column) + static_cast<CodeLane<Lane>>(rows.rows[0].code);
+      }
+      for (int r = 0; r < rows.count; ++r) {
+        const AcrossRowEnds<E> row{rows.rows[r].data, pass.w.in};
+        take_row<E, track, stride, kernel>(pass, row, rows.rows[r].code, position, false, best);
+      }
     }
-    sink.put(i, best, 0);
+    sink.put(at, best, length);
   }
 }
 
-// Any stride: one window at a time, through the memory of one reduced row.
-template <class E, Track track>
-void reduce_columns_first_scalar(const ColumnPass& pass, const typename E::Raw* row, ReducedRow<E> to) {
+// Any stride: one window at a time, gathered into a vector.
+template <class E, Track track, class Sink>
+void reduce_columns_first_scalar(const ColumnPass& pass, InputRows<E> rows, const Sink& sink) {
   using Raw = typename E::Raw;
   constexpr int n = lanes<Raw>;
-  const ToReducedRow<E, track> sink{to};
-  Raw values[n];
-  CodeLane<Raw> codes[n];
-  for (int64_t i = 0; pass.columns.begin + i < pass.columns.end; i += n) {
-    for (int j = 0; j < n; ++j) {
+  const int64_t length = pass.columns.size();
+  for (int64_t i = 0; i < length; i += n) {
+    Raw values[n] = {};
+    CodeLane<Raw> codes[n] = {};
+    for (int64_t j = 0; j < n && i + j < length; ++j) {
       const int64_t column = pass.columns.begin + i + j;
       const Range taps = pass.w.taps(column);
-      int64_t position = pass.w.start(column) + taps.begin * pass.w.dilation;
-      values[j] = E::raw_lowest;
-      codes[j] = static_cast<CodeLane<Raw>>(taps.begin);
-      if (column >= pass.columns.end) continue;
-      typename E::Element best = E::element(row[position]);
-      for (int64_t t = taps.begin; t < taps.end; ++t, position += pass.w.dilation) {
-        const typename E::Element x = E::element(row[position]);
-        if (t > taps.begin && !cpu::wins(x, best)) continue;
-        best = x;
-        values[j] = row[position];
-        codes[j] = static_cast<CodeLane<Raw>>(t);
+      bool first = true;
+      for (int r = 0; r < rows.count; ++r) {
+        const Raw* row = rows.rows[r].data + pass.w.start(column);
+        for (int64_t t = taps.begin; t < taps.end; ++t) {
+          const Raw x = row[t * pass.w.dilation];
+          if (!first && !cpu::wins(E::element(x), E::element(values[j]))) continue;
+          first = false;
+          values[j] = x;
+          codes[j] = static_cast<CodeLane<Raw>>(rows.rows[r].code + t);
+        }
       }
     }
-    Best<E, track> best{};
-    best.value = E::decode(load(values));
-    if constexpr (tracks_taps(track)) best.code = load(codes);
-    sink.put(i, best, 0);
+    sink.put(i, Best<E, track>{E::decode(load(values)), load(codes)}, length);
   }
 }
 
 // Channels-last: the taps of a window are columns of `channels` elements. A vector that reaches past the last channel
 // writes into the next column, which is written later, and reads into the next input column, except at the row's end.
-template <class E, Track track, int kernel>
-void reduce_columns_last(const ColumnPass& pass, const typename E::Raw* row, ReducedRow<E> to) {
+template <class E, Track track, int kernel, class Sink>
+void reduce_columns_last(const ColumnPass& pass, InputRows<E> rows, const Sink& sink) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
   constexpr int n = lanes<Raw>;
+  const int64_t length = pass.columns.size() * pass.channels;
   const int64_t row_end = (pass.w.in - 1) * pass.column_stride + pass.channels;
   const int64_t tap_stride = pass.w.dilation * pass.column_stride;
 
   for (int64_t column = pass.columns.begin; column < pass.columns.end; ++column) {
     const auto& [taps, position] = pass.tables.taps(column);
-    const int64_t first = position * pass.column_stride;
-    const int64_t count = kernel != 0 && taps.size() == kernel ? kernel : taps.size();
-    const int64_t last = first + (count - 1) * tap_stride;
+    const int64_t first_tap = taps.begin, count = taps.size();
+    const int64_t first = position * pass.column_stride, last = first + (count - 1) * tap_stride;
     const int64_t at = (column - pass.columns.begin) * pass.channels;
-    const ToReducedRow<E, track> sink{{to.values + at, to.codes + at}};
 
-    const int64_t first_tap = taps.begin;
-    const auto code_of = [&](int64_t t) VOXPOOL_LAMBDA_INLINE {
-      return splat(static_cast<CodeLane<Lane>>((first_tap + t) * pass.code_step));
-    };
-    const auto reduce = [&](auto row_access, int64_t c, int64_t tap_count) VOXPOOL_LAMBDA_INLINE {
+    const auto reduce = [&](auto access, int64_t c, int64_t tap_count) VOXPOOL_LAMBDA_INLINE {
       Best<E, track> best{};
-      best.value = E::decode(row_access.at(first + c));
-      if constexpr (tracks_taps(track)) best.code = code_of(0);
+      for (int r = 0; r < rows.count; ++r) {
+        const auto row = access(rows.rows[r].data);
 #pragma GCC unroll 4
-      for (int64_t t = 1; t < tap_count; ++t) {
-        best.take(E::decode(row_access.at(first + t * tap_stride + c)), code_of(t));
+        for (int64_t t = 0; t < tap_count; ++t) {
+          const Vector<Lane> x = E::decode(row.at(first + t * tap_stride + c));
+          const Codes<Lane> x_code =
+              splat(static_cast<CodeLane<Lane>>(rows.rows[r].code + (first_tap + t) * pass.code_step));
+          if (r == 0 && t == 0) {
+            best = {x, x_code};
+          } else {
+            best.take(x, x_code);
+          }
+        }
       }
-      sink.put(c, best, 0);
+      sink.put(at + c, best, length);
     };
+    const auto inside = [](const Raw* row) VOXPOOL_LAMBDA_INLINE { return InsideRow<Raw>{row}; };
+    const auto across = [&](const Raw* row) VOXPOOL_LAMBDA_INLINE { return AcrossRowEnds<E>{row, row_end}; };
 
     int64_t c = 0;
     for (; c < pass.channels && last + c + n <= row_end; c += n) {
-      prefetch(row + last + c, prefetch_bytes);
-      prefetch(row + last + c - pass.column_stride, prefetch_bytes);
+      for (int r = 0; r < rows.count; ++r) {
+        prefetch(rows.rows[r].data + last + c, prefetch_bytes);
+        prefetch(rows.rows[r].data + last + c - pass.column_stride, prefetch_bytes);
+      }
       if (kernel != 0 && count == kernel) {
-        reduce(InsideRow<Raw>{row}, c, kernel);
+        reduce(inside, c, kernel);
       } else {
-        reduce(InsideRow<Raw>{row}, c, count);
+        reduce(inside, c, count);
       }
     }
-    for (; c < pass.channels; c += n) reduce(AcrossRowEnds<E>{row, row_end}, c, count);
+    for (; c < pass.channels; c += n) reduce(across, c, count);
   }
 }
 
-template <class E, Track track>
-ReduceColumns<E> select_reduce_columns_first(const Axis& w) {
+template <class E, Track track, class Sink>
+ReduceColumns<E, Sink> select_reduce_columns_first(const Axis& w) {
   const bool dense = w.dilation == 1;
   switch (w.stride) {
     case 1:
-      if (dense && w.kernel == 3) return reduce_columns_first<E, track, 1, 3>;
-      return reduce_columns_first<E, track, 1, 0>;
+      if (dense && w.kernel == 3) return reduce_columns_first<E, track, 1, 3, Sink>;
+      return reduce_columns_first<E, track, 1, 0, Sink>;
     case 2:
-      if (dense && w.kernel == 2) return reduce_columns_first<E, track, 2, 2>;
-      if (dense && w.kernel == 3) return reduce_columns_first<E, track, 2, 3>;
-      return reduce_columns_first<E, track, 2, 0>;
+      if (dense && w.kernel == 2) return reduce_columns_first<E, track, 2, 2, Sink>;
+      if (dense && w.kernel == 3) return reduce_columns_first<E, track, 2, 3, Sink>;
+      return reduce_columns_first<E, track, 2, 0, Sink>;
     case 3:
-      return reduce_columns_first<E, track, 3, 0>;
+      if (dense && w.kernel == 3) return reduce_columns_first<E, track, 3, 3, Sink>;
+      return reduce_columns_first<E, track, 3, 0, Sink>;
     case 4:
-      return reduce_columns_first<E, track, 4, 0>;
+      return reduce_columns_first<E, track, 4, 0, Sink>;
     default:
-      return reduce_columns_first_scalar<E, track>;
+      return reduce_columns_first_scalar<E, track, Sink>;
   }
 }
 
-template <class E, Track track>
-ReduceColumns<E> select_reduce_columns_last(const Axis& w) {
+template <class E, Track track, class Sink>
+ReduceColumns<E, Sink> select_reduce_columns_last(const Axis& w) {
   switch (w.kernel) {
     case 2:
-      return reduce_columns_last<E, track, 2>;
+      return reduce_columns_last<E, track, 2, Sink>;
     case 3:
-      return reduce_columns_last<E, track, 3>;
+      return reduce_columns_last<E, track, 3, Sink>;
     default:
-      return reduce_columns_last<E, track, 0>;
+      return reduce_columns_last<E, track, 0, Sink>;
   }
+}
+
+// The pass for a layout; taps out of scan order exist in channels-last only.
+template <class E, Track track, class Sink>
+ReduceColumns<E, Sink> select_reduce_columns(Layout layout, const Axis& w) {
+  if constexpr (track != Track::taps_in_any_order) {
+    if (layout == Layout::channels_first) return select_reduce_columns_first<E, track, Sink>(w);
+  }
+  return select_reduce_columns_last<E, track, Sink>(w);
 }
 
 }  // namespace

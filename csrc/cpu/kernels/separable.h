@@ -7,30 +7,36 @@
 #include "cpu/memory_order.h"
 #include "cpu/tile_plan.h"
 
-// Forward pooling in three passes, w then h then d, each over the result of the one before. In that order an earlier
-// candidate always has the earlier tap, so no pass compares taps: ties stay with the first, NaN moves to the last. Rows
-// reduced along w, and planes reduced along w and h, stay in rings for the other windows that need them, and every
-// input row is read from memory once per tile.
+// Forward pooling in passes over w, then h, then d. In that order an earlier candidate always has the earlier tap, so
+// no pass compares taps: ties stay with the first, NaN moves to the last. Where windows overlap along h or d, rows
+// reduced along w, and planes reduced along w and h, stay in rings for the other windows that need them; where they do
+// not, the rows of a window are reduced together in registers. Either way a tile reads every input row once.
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
-// Taps of a window along h or d: those of one merge fit a fixed array.
-constexpr int64_t most_taps_per_axis = 255;
+// Taps of a window along h or d, and rows of a window that are reduced together: what fits the fixed arrays.
+constexpr int64_t most_rows_together = 255;
 
 template <class E, Track track>
 class Separable {
   using Lane = typename E::Lane;
   using Raw = typename E::Raw;
+  using Output = ToOutput<E, track>;
+  using Reduced = ToReducedRow<E, track>;
 
-  // Reduced rows by the number of what they were reduced from (an input row, or an input plane).
+  // Reduced rows by the number of what they were reduced from: one row of an input row, or the rows of an input plane.
   struct Ring {
     ReducedRow<E> rows;
     int64_t slots;
-    int64_t slot_rows;
-    int64_t* holds;  // per slot
+    int64_t slot_size;  // lanes
+    int64_t* holds;     // per slot
 
     void clear() {
       for (int64_t i = 0; i < slots; ++i) holds[i] = -1;
+    }
+    ReducedRow<E> at(int64_t slot, int64_t lane) const {
+      const int64_t i = slot * slot_size + lane;
+      return {rows.values + i, tracks_taps(track) ? rows.codes + i : nullptr};
     }
   };
 
@@ -41,24 +47,27 @@ class Separable {
         g_(p_.geometry),
         layout_(layout),
         plan_(plan),
+        h_together_(!g_.h().overlapping()),
+        d_together_(h_together_ && !g_.d().overlapping() && g_.d().kernel * g_.h().kernel <= most_rows_together),
         channels_(layout == Layout::channels_first ? 1 : g_.channels),
         dense_output_(p_.output_strides.w == channels_ &&
                       (layout == Layout::channels_first || p_.output_strides.c == 1)),
-        row_capacity_((plan.columns * channels_ / lanes<Lane> + 2) * lanes<Lane>),
-        reduce_columns_(layout == Layout::channels_first ? select_reduce_columns_first<E, track>(g_.w())
-                                                         : select_reduce_columns_last<E, track>(g_.w())),
+        row_capacity_(plan.columns * channels_ + 2 * lanes<Lane>),
+        strip_capacity_(plan.rows * plan.columns * channels_ + 2 * lanes<Lane>),
+        reduce_to_row_(select_reduce_columns<E, track, Reduced>(layout, g_.w())),
+        reduce_to_output_(select_reduce_columns<E, track, Output>(layout, g_.w())),
         scratch_(scratch_bytes()),
         d_taps_(g_.d(), scratch_),
         h_taps_(g_.h(), scratch_),
         plane_slot_(g_.d().in, rings(g_).planes, scratch_),
         row_slot_(g_.h().in, rings(g_).rows, scratch_),
         columns_(g_.w(), layout, scratch_),
-        row_ring_(make_ring(rings(g_).rows, 1)),
-        plane_ring_(make_ring(rings(g_).planes, plan.rows)) {
+        row_ring_(make_ring(rings(g_).rows, row_capacity_)),
+        plane_ring_(make_ring(rings(g_).planes, strip_capacity_)) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
     if constexpr (tracks_taps(track)) {
-      final_codes_ = scratch_.template take<uint8_t>(row_capacity_);
-      tap_offset_ = scratch_.template take<int64_t>(most_taps_per_axis);
+      final_codes_ = scratch_.template take<uint8_t>(strip_capacity_);
+      tap_offset_ = scratch_.template take<int64_t>(most_rows_together);
       prepare_tap_offsets();
     }
   }
@@ -70,23 +79,27 @@ class Separable {
  private:
   int64_t scratch_bytes() const {
     const Rings r = rings(g_);
-    const int64_t rows = r.rows + r.planes * plan_.rows;
-    int64_t bytes =
-        Scratch::bytes_for<Raw>(dense_output_ ? 0 : row_capacity_) + Scratch::bytes_for<Lane>(r.rows * row_capacity_) +
-        Scratch::bytes_for<Lane>(r.planes * plan_.rows * row_capacity_) + Scratch::bytes_for<int64_t>(r.rows) +
-        Scratch::bytes_for<int64_t>(r.planes) + TapTable::bytes(g_.d()) + TapTable::bytes(g_.h()) +
-        SlotTable::bytes(g_.d().in) + SlotTable::bytes(g_.h().in) + ColumnTables::bytes(g_.w(), layout_);
+    int64_t bytes = TapTable::bytes(g_.d()) + TapTable::bytes(g_.h()) + SlotTable::bytes(g_.d().in) +
+                    SlotTable::bytes(g_.h().in) + ColumnTables::bytes(g_.w(), layout_) +
+                    ring_bytes(r.rows, row_capacity_) + ring_bytes(r.planes, strip_capacity_);
+    if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
     if constexpr (tracks_taps(track)) {
-      bytes += Scratch::bytes_for<uint8_t>(rows * row_capacity_ + 64) + Scratch::bytes_for<uint8_t>(row_capacity_) +
-               Scratch::bytes_for<int64_t>(most_taps_per_axis);
+      bytes += Scratch::bytes_for<uint8_t>(strip_capacity_) + Scratch::bytes_for<int64_t>(most_rows_together);
     }
     return bytes;
   }
 
-  Ring make_ring(int64_t slots, int64_t slot_rows) {
-    const int64_t size = slots * slot_rows * row_capacity_;
-    Ring ring{{scratch_.template take<Lane>(size), nullptr}, slots, slot_rows, scratch_.template take<int64_t>(slots)};
-    if constexpr (tracks_taps(track)) ring.rows.codes = scratch_.template take<uint8_t>(size);
+  static int64_t ring_bytes(int64_t slots, int64_t slot_size) {
+    return Scratch::bytes_for<Lane>(slots * slot_size) + Scratch::bytes_for<int64_t>(slots) +
+           (tracks_taps(track) ? Scratch::bytes_for<uint8_t>(slots * slot_size) : 0);
+  }
+
+  Ring make_ring(int64_t slots, int64_t slot_size) {
+    Ring ring{{scratch_.template take<Lane>(slots * slot_size), nullptr},
+              slots,
+              slot_size,
+              scratch_.template take<int64_t>(slots)};
+    if constexpr (tracks_taps(track)) ring.rows.codes = scratch_.template take<uint8_t>(slots * slot_size);
     return ring;
   }
 
@@ -103,11 +116,6 @@ class Separable {
     }
   }
 
-  ReducedRow<E> ring_row(const Ring& ring, int64_t slot, int64_t row) const {
-    const int64_t at = (slot * ring.slot_rows + row) * row_capacity_;
-    return {ring.rows.values + at, tracks_taps(track) ? ring.rows.codes + at : nullptr};
-  }
-
   void run_tile(const Tile& t) {
     input_ = static_cast<const Raw*>(p_.input) + (t.n * p_.input_strides.n + t.c * p_.input_strides.c);
     output_volume_ = t.n * p_.output_strides.n + t.c * p_.output_strides.c;
@@ -118,77 +126,121 @@ class Separable {
     plane_ring_.clear();
 
     for (int64_t od = t.d.begin; od < t.d.end; ++od) {
-      if (g_.d().kernel == 1) {
-        const int64_t plane = g_.d().start(od);
-        for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) write_output(t, od, oh, row_taps(plane, oh));
-        continue;
-      }
-      const OutputTaps& planes = d_taps_[od];
-      int64_t plane = planes.position;
-      for (int64_t i = 0; i < planes.taps.size(); ++i, plane += g_.d().dilation) keep_plane(t, plane);
-      for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
-        plane = planes.position;
-        for (int64_t i = 0; i < planes.taps.size(); ++i, plane += g_.d().dilation) {
-          const ReducedRow<E> row = ring_row(plane_ring_, plane_slot_[plane], oh - t.h.begin);
-          plane_taps_[i] = {row.values, row.codes, (planes.taps.begin + i) * p_.code.step[0]};
+      if (d_together_) {
+        for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
+          int count = 0;
+          const OutputTaps& planes = d_taps_[od];
+          for (int64_t i = 0; i < planes.taps.size(); ++i) {
+            const int64_t plane = planes.position + i * g_.d().dilation;
+            count = add_input_rows(plane, oh, (planes.taps.begin + i) * p_.code.step[0], count);
+          }
+          finish_rows(t, od, oh, 1, [&](const Output& to) { reduce_to_output_(pass_, {input_rows_, count}, to); });
         }
-        write_output(t, od, oh, {plane_taps_, static_cast<int>(planes.taps.size())});
+      } else if (g_.d().kernel == 1) {
+        for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
+          const Merge rows = reduced_rows(g_.d().start(od), oh);
+          finish_rows(t, od, oh, 1, [&](const Output& to) { merge(rows, row_length_, to); });
+        }
+      } else {
+        merge_planes(t, od);
       }
     }
   }
 
-  struct Taps {
-    const RowTap<E>* taps;
-    int count;
-  };
-
-  // Reduces one input plane along w and h into the plane ring, unless it is there.
-  void keep_plane(const Tile& t, int64_t plane) {
-    const int64_t slot = plane_slot_[plane];
-    if (plane_ring_.holds[slot] == plane) return;
-    plane_ring_.holds[slot] = plane;
-    for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
-      const ReducedRow<E> to = ring_row(plane_ring_, slot, oh - t.h.begin);
-      if (g_.h().kernel == 1) {
-        reduce_columns_(pass_, input_row(plane, g_.h().start(oh)), to);
-        continue;
-      }
-      const Taps rows = row_taps(plane, oh);
-      merge_rows<E, track>(rows.taps, rows.count, row_length_, ToReducedRow<E, track>{to});
+  // Adds the rows of one input plane that output row oh reads to input_rows_.
+  int add_input_rows(int64_t plane, int64_t oh, int64_t code, int count) {
+    const OutputTaps& rows = h_taps_[oh];
+    for (int64_t i = 0; i < rows.taps.size(); ++i) {
+      input_rows_[count++] = {input_row(plane, rows.position + i * g_.h().dilation),
+                              code + (rows.taps.begin + i) * p_.code.step[1]};
     }
+    return count;
   }
 
   const Raw* input_row(int64_t plane, int64_t row) const {
     return input_ + plane * p_.input_strides.d + row * p_.input_strides.h;
   }
 
-  // The rows, reduced along w, of output row oh in one input plane.
-  Taps row_taps(int64_t plane, int64_t oh) {
+  struct Merge {
+    const RowTap<E>* taps;
+    int count;
+  };
+
+  template <class Sink>
+  void merge(const Merge& rows, int64_t length, const Sink& to) const {
+    merge_rows<E, track>(rows.taps, rows.count, length, to);
+  }
+
+  // The rows, reduced along w, that output row oh reads in one input plane.
+  Merge reduced_rows(int64_t plane, int64_t oh) {
     if (row_ring_plane_ != plane) row_ring_.clear();
     row_ring_plane_ = plane;
     const OutputTaps& rows = h_taps_[oh];
     int64_t row = rows.position;
     for (int64_t i = 0; i < rows.taps.size(); ++i, row += g_.h().dilation) {
       const int64_t slot = row_slot_[row];
-      const ReducedRow<E> reduced = ring_row(row_ring_, slot, 0);
+      const ReducedRow<E> reduced = row_ring_.at(slot, 0);
       if (row_ring_.holds[slot] != row) {
         row_ring_.holds[slot] = row;
-        reduce_columns_(pass_, input_row(plane, row), reduced);
+        const InputRow<E> input{input_row(plane, row), 0};
+        reduce_to_row_(pass_, {&input, 1}, Reduced{reduced});
       }
       row_taps_[i] = {reduced.values, reduced.codes, (rows.taps.begin + i) * p_.code.step[1]};
     }
     return {row_taps_, static_cast<int>(rows.taps.size())};
   }
 
-  void write_output(const Tile& t, int64_t od, int64_t oh, Taps taps) {
+  // Reduces the rows of one input plane along w and h into the plane ring, unless they are there. Rows follow each
+  // other without gaps; the vector that ends a row may write into the next, which comes later.
+  void keep_plane(const Tile& t, int64_t plane) {
+    const int64_t slot = plane_slot_[plane];
+    if (plane_ring_.holds[slot] == plane) return;
+    plane_ring_.holds[slot] = plane;
+    for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
+      const Reduced to{plane_ring_.at(slot, (oh - t.h.begin) * row_length_)};
+      if (h_together_) {
+        const int count = add_input_rows(plane, oh, 0, 0);
+        reduce_to_row_(pass_, {input_rows_, count}, to);
+      } else {
+        merge(reduced_rows(plane, oh), row_length_, to);
+      }
+    }
+  }
+
+  void merge_planes(const Tile& t, int64_t od) {
+    const OutputTaps& planes = d_taps_[od];
+    const int count = static_cast<int>(planes.taps.size());
+    int64_t plane = planes.position;
+    for (int i = 0; i < count; ++i, plane += g_.d().dilation) keep_plane(t, plane);
+
+    const bool rows_adjoin = dense_output_ && p_.output_strides.h == row_length_;
+    const int64_t rows_at_once = rows_adjoin ? t.h.size() : 1;
+    for (int64_t oh = t.h.begin; oh < t.h.end; oh += rows_at_once) {
+      plane = planes.position;
+      for (int i = 0; i < count; ++i, plane += g_.d().dilation) {
+        const ReducedRow<E> rows = plane_ring_.at(plane_slot_[plane], (oh - t.h.begin) * row_length_);
+        plane_taps_[i] = {rows.values, rows.codes, (planes.taps.begin + i) * p_.code.step[0]};
+      }
+      finish_rows(t, od, oh, rows_at_once, [&](const Output& to) {
+        merge({plane_taps_, count}, rows_at_once * row_length_, to);
+      });
+    }
+  }
+
+  // Lets `produce` write `rows` rows of values and codes, then brings them where they belong.
+  template <class Produce>
+  void finish_rows(const Tile& t, int64_t od, int64_t oh, int64_t rows, const Produce& produce) {
     const Strides& out = p_.output_strides;
     const int64_t at = output_volume_ + od * out.d + oh * out.h + t.w.begin * out.w;
     Raw* values = dense_output_ ? static_cast<Raw*>(p_.output) + at : final_values_;
     uint8_t* codes = dense_output_ && p_.taps != nullptr ? static_cast<uint8_t*>(p_.taps) + at : final_codes_;
-    merge_rows<E, track>(taps.taps, taps.count, row_length_, ToOutput<E, track>{values, codes});
+    produce(Output{values, codes});
     if (!dense_output_) scatter_row(t.w.size(), at);
     if constexpr (tracks_taps(track)) {
-      if (p_.indices != nullptr) write_indices(t.w, od, oh, codes, p_.indices + at);
+      if (p_.indices == nullptr) return;
+      for (int64_t i = 0; i < rows; ++i) {
+        write_indices(t.w, od, oh + i, codes + i * row_length_, p_.indices + at + i * out.h);
+      }
     }
   }
 
@@ -219,10 +271,14 @@ class Separable {
   const Geometry& g_;
   const Layout layout_;
   const Plan& plan_;
-  const int64_t channels_;      // lanes per column
-  const bool dense_output_;     // a row of the output is one run of memory
-  const int64_t row_capacity_;  // lanes of a reduced row: a vector may be stored at any column
-  const ReduceColumns<E> reduce_columns_;
+  const bool h_together_;         // windows do not overlap along h, nor
+  const bool d_together_;         // along d: their rows are reduced together
+  const int64_t channels_;        // lanes per column
+  const bool dense_output_;       // a row of the output is one run of memory
+  const int64_t row_capacity_;    // lanes of a row, and room for a vector that reaches past it
+  const int64_t strip_capacity_;  // the same for the rows of a tile
+  const ReduceColumns<E, Reduced> reduce_to_row_;
+  const ReduceColumns<E, Output> reduce_to_output_;
   Scratch scratch_;
   const TapTable d_taps_, h_taps_;
   const SlotTable plane_slot_, row_slot_;
@@ -239,64 +295,10 @@ class Separable {
   int64_t row_length_ = 0;
   int64_t row_ring_plane_ = -1;
   ColumnPass pass_{};
-  RowTap<E> row_taps_[most_taps_per_axis];
-  RowTap<E> plane_taps_[most_taps_per_axis];
+  InputRow<E> input_rows_[most_rows_together];
+  RowTap<E> row_taps_[most_rows_together];
+  RowTap<E> plane_taps_[most_rows_together];
 };
-
-VOXPOOL_INLINE bool wants_taps(const Forward& p) { return p.taps != nullptr || p.indices != nullptr; }
-
-VOXPOOL_INLINE const char* common_refusal(const Forward& p) {
-  const Geometry& g = p.geometry;
-  if (wants_taps(p) && p.code.type != TapType::u8) return "a window has more than 255 taps";
-  if (g.d().kernel > most_taps_per_axis || g.h().kernel > most_taps_per_axis) {
-    return "a window has more than 255 taps along d or h";
-  }
-  if (g.has_empty_window()) return "a window has no tap inside the input";
-  return nullptr;
-}
-
-const char* channels_first_refusal(const Forward& p) {
-  if (p.input_strides.w != 1) return "columns do not lie next to each other (w stride is not 1)";
-  if (!in_memory_order(p).in_scan_order) return "the axes d, h, w are not in this order in memory";
-  return common_refusal(p);
-}
-
-const char* channels_last_refusal(const Forward& given) {
-  const OrderedForward ordered = in_memory_order(given);
-  const Forward& p = ordered.problem;
-  if (p.input_strides.c != 1) return "channels do not lie next to each other (c stride is not 1)";
-  if (p.geometry.channels == 1 && p.input_strides.w == 1) return "with one channel, columns lie next to each other";
-  if (p.geometry.w().in > 1 && p.input_strides.w < p.geometry.channels) return "columns of channels overlap";
-  if (p.code.type != TapType::u8 && !ordered.in_scan_order) {
-    return "a window has more than 255 taps, and the axes d, h, w are not in this order in memory";
-  }
-  return common_refusal(p);
-}
-
-template <Layout layout>
-Plan separable_plan(const Forward& p, int64_t threads) {
-  const int64_t lane_bytes = static_cast<int64_t>(size_of(p.dtype)) + 1;
-  return plan_tiles(in_memory_order(p).problem.geometry, layout, lane_bytes, threads);
-}
-
-template <Layout layout>
-void separable_run(const Forward& p, const Plan& plan, int64_t begin, int64_t end) {
-  const OrderedForward ordered = in_memory_order(p);
-  dispatch(p.dtype, [&]<class T>(T) {
-    using E = ElementLanes<T>;
-    if constexpr (layout == Layout::channels_last) {
-      // Out of scan order even values need the taps: of two zeros, or of two NaNs, the tap decides which one it is.
-      if (!ordered.in_scan_order) {
-        return Separable<E, Track::taps_in_any_order>(ordered, layout, plan).run(begin, end);
-      }
-    }
-    if (wants_taps(p)) {
-      Separable<E, Track::taps_in_scan_order>(ordered, layout, plan).run(begin, end);
-    } else {
-      Separable<E, Track::values>(ordered, layout, plan).run(begin, end);
-    }
-  });
-}
 
 }  // namespace
 }  // namespace voxpool::cpu::VOXPOOL_UNIT

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cpu/kernels/gather_backward.h"
-#include "cpu/kernels/separable.h"
+#include "cpu/kernels/separable_variants.h"
 #include "cpu/units.h"
 
 // The variants of one instruction-set unit, included by its source file.

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "cpu/kernels/separable.h"
+
+// When the separable kernels can run, and how.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+namespace {
+
+VOXPOOL_INLINE bool wants_taps(const Forward& p) { return p.taps != nullptr || p.indices != nullptr; }
+
+VOXPOOL_INLINE const char* common_refusal(const Forward& p) {
+  const Geometry& g = p.geometry;
+  if (wants_taps(p) && p.code.type != TapType::u8) return "a window has more than 255 taps";
+  if (g.d().kernel > most_rows_together || g.h().kernel > most_rows_together) {
+    return "a window has more than 255 taps along d or h";
+  }
+  if (g.has_empty_window()) return "a window has no tap inside the input";
+  return nullptr;
+}
+
+const char* channels_first_refusal(const Forward& p) {
+  if (p.input_strides.w != 1) return "columns do not lie next to each other (w stride is not 1)";
+  if (!in_memory_order(p).in_scan_order) return "the axes d, h, w are not in this order in memory";
+  return common_refusal(p);
+}
+
+const char* channels_last_refusal(const Forward& given) {
+  const OrderedForward ordered = in_memory_order(given);
+  const Forward& p = ordered.problem;
+  if (p.input_strides.c != 1) return "channels do not lie next to each other (c stride is not 1)";
+  if (p.geometry.channels == 1 && p.input_strides.w == 1) return "with one channel, columns lie next to each other";
+  if (p.geometry.w().in > 1 && p.input_strides.w < p.geometry.channels) return "columns of channels overlap";
+  if (p.code.type != TapType::u8 && !ordered.in_scan_order) {
+    return "a window has more than 255 taps, and the axes d, h, w are not in this order in memory";
+  }
+  return common_refusal(p);
+}
+
+template <Layout layout>
+Plan separable_plan(const Forward& p, int64_t threads) {
+  const int64_t lane_bytes = static_cast<int64_t>(size_of(p.dtype)) + 1;
+  return plan_tiles(in_memory_order(p).problem.geometry, layout, lane_bytes, threads);
+}
+
+template <Layout layout>
+void separable_run(const Forward& p, const Plan& plan, int64_t begin, int64_t end) {
+  const OrderedForward ordered = in_memory_order(p);
+  dispatch(p.dtype, [&]<class T>(T) {
+    using E = ElementLanes<T>;
+    if constexpr (layout == Layout::channels_last) {
+      // Out of scan order even values need the taps: of two zeros, or of two NaNs, the tap decides which one it is.
+      if (!ordered.in_scan_order) {
+        return Separable<E, Track::taps_in_any_order>(ordered, layout, plan).run(begin, end);
+      }
+    }
+    if (wants_taps(p)) {
+      Separable<E, Track::taps_in_scan_order>(ordered, layout, plan).run(begin, end);
+    } else {
+      Separable<E, Track::values>(ordered, layout, plan).run(begin, end);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace voxpool::cpu::VOXPOOL_UNIT
