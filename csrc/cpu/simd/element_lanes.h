@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cpu/element.h"
+#include "cpu/simd/float_maximum.h"
 #include "cpu/simd/tap_lanes.h"
 #include "cpu/simd/vector.h"
 
@@ -39,7 +40,13 @@ struct ElementLanes {
     }
   }
 
-  VOXPOOL_INLINE static Vector<Lane> maximum(Vector<Lane> x, Vector<Lane> best) { return wins(x, best) ? x : best; }
+  VOXPOOL_INLINE static Vector<Lane> maximum(Vector<Lane> x, Vector<Lane> best) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return maximum_lanes(x, best);
+    } else {
+      return x > best ? x : best;
+    }
+  }
 };
 
 // 16-bit floats are mapped to int16 so that integer order is the order of the numbers: negative ones get their
