@@ -1,0 +1,82 @@
+#include <pybind11/stl.h>
+#include <torch/extension.h>
+#include <voxpool/info.h>
+
+#include "bindings/pool.h"
+#include "ops/explain.h"
+
+// voxpool._C: what the dispatcher cannot offer. torch.ops.voxpool parses every argument at every call, which takes
+// longer than pooling a small tensor; Pool converts them once.
+namespace voxpool::bindings {
+namespace {
+
+namespace py = pybind11;
+using IntList = std::vector<int64_t>;
+
+template <class F>
+auto with_padding(const Padding& padding, F&& f) {
+  if (const auto* name = std::get_if<std::string>(&padding)) return f(PaddingMode(*name));
+  return f(std::get<IntList>(padding));
+}
+
+IntList output_size_of(const IntList& input_size, const IntList& kernel_size, const IntList& stride,
+                       const Padding& padding, const IntList& dilation, bool ceil_mode) {
+  return with_padding(
+      padding, [&](const auto& p) { return output_size(input_size, kernel_size, stride, p, dilation, ceil_mode); });
+}
+
+at::ScalarType parse_dtype(std::string name) {
+  if (name.starts_with("torch.")) name.erase(0, 6);
+  const auto& names = c10::getStringToDtypeMap();
+  const auto found = names.find(name);
+  TORCH_CHECK(found != names.end(), "explain: expected the name of a dtype such as 'float32', but got '", name, "'");
+  return found->second;
+}
+
+std::string explain(const IntList& sizes, const IntList& strides, const std::string& dtype, const IntList& kernel_size,
+                    const IntList& stride, const Padding& padding, const IntList& dilation, bool ceil_mode,
+                    bool requires_grad, bool return_indices) {
+  const at::Tensor input = at::empty_strided(sizes, strides, at::device(at::kMeta).dtype(parse_dtype(dtype)));
+  ops::Arguments arguments{kernel_size, stride, {}, dilation, ceil_mode};
+  if (const auto* name = std::get_if<std::string>(&padding)) {
+    return ops::explain(input, arguments, *name, requires_grad, return_indices);
+  }
+  arguments.padding = std::get<IntList>(padding);
+  return ops::explain(input, arguments, {}, requires_grad, return_indices);
+}
+
+py::dict build_info_dict() {
+  const BuildInfo info = build_info();
+  py::dict result;
+  result["version"] = info.version;
+  result["torch"] = info.torch;
+  result["compiler"] = info.compiler;
+  result["build_type"] = info.build_type;
+  result["cpu_capabilities"] = info.cpu_capabilities;
+  result["cuda_architectures"] = info.cuda_architectures;
+  return result;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
+  using py::arg;
+  const auto no_gil = py::call_guard<py::gil_scoped_release>();
+
+  py::class_<Pool>(m, "Pool", "A max-pooling whose arguments were converted once; called with a tensor.")
+      .def(py::init<IntList, IntList, Padding, IntList, bool, int>(), arg("kernel_size"), arg("stride"), arg("padding"),
+           arg("dilation"), arg("ceil_mode"), arg("spatial_dims"))
+      .def("__call__", &Pool::values, arg("input"), no_gil)
+      .def("with_indices", &Pool::with_indices, arg("input"), no_gil);
+
+  m.def("explain", &explain, arg("sizes"), arg("strides"), arg("dtype"), arg("kernel_size"), arg("stride"),
+        arg("padding"), arg("dilation"), arg("ceil_mode"), arg("requires_grad"), arg("return_indices"));
+  m.def("output_size", &output_size_of, arg("input_size"), arg("kernel_size"), arg("stride"), arg("padding"),
+        arg("dilation"), arg("ceil_mode"));
+  m.def("build_info", &build_info_dict);
+  m.def("cpu_capability", &cpu_capability);
+  m.def("available_cpu_capabilities", &available_cpu_capabilities);
+  m.def("set_cpu_capability", &set_cpu_capability, arg("name"));
+}
+
+}  // namespace voxpool::bindings

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <torch/nn/functional/pooling.h>
+#include <voxpool/ops.h>
+
+// torch::nn::functional's max-pooling functions with the same options.
+namespace voxpool::nn::functional {
+
+using torch::nn::functional::MaxPool1dFuncOptions;
+using torch::nn::functional::MaxPool2dFuncOptions;
+using torch::nn::functional::MaxPool3dFuncOptions;
+
+inline at::Tensor max_pool3d(const at::Tensor& input, const MaxPool3dFuncOptions& options) {
+  return voxpool::max_pool3d(input, options.kernel_size(), options.stride(), options.padding(), options.dilation(),
+                             options.ceil_mode());
+}
+
+inline TensorAndIndices max_pool3d_with_indices(const at::Tensor& input, const MaxPool3dFuncOptions& options) {
+  return voxpool::max_pool3d_with_indices(input, options.kernel_size(), options.stride(), options.padding(),
+                                          options.dilation(), options.ceil_mode());
+}
+
+inline at::Tensor max_pool2d(const at::Tensor& input, const MaxPool2dFuncOptions& options) {
+  return voxpool::max_pool2d(input, options.kernel_size(), options.stride(), options.padding(), options.dilation(),
+                             options.ceil_mode());
+}
+
+inline TensorAndIndices max_pool2d_with_indices(const at::Tensor& input, const MaxPool2dFuncOptions& options) {
+  return voxpool::max_pool2d_with_indices(input, options.kernel_size(), options.stride(), options.padding(),
+                                          options.dilation(), options.ceil_mode());
+}
+
+inline at::Tensor max_pool1d(const at::Tensor& input, const MaxPool1dFuncOptions& options) {
+  return voxpool::max_pool1d(input, options.kernel_size(), options.stride(), options.padding(), options.dilation(),
+                             options.ceil_mode());
+}
+
+inline TensorAndIndices max_pool1d_with_indices(const at::Tensor& input, const MaxPool1dFuncOptions& options) {
+  return voxpool::max_pool1d_with_indices(input, options.kernel_size(), options.stride(), options.padding(),
+                                          options.dilation(), options.ceil_mode());
+}
+
+}  // namespace voxpool::nn::functional

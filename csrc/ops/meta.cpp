@@ -1,0 +1,108 @@
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_strided.h>
+#include <torch/library.h>
+
+#include "ops/checks.h"
+#include "ops/layout.h"
+
+// The ops on tensors without data, for torch.compile, export and shape inference: checks, sizes and strides of the real
+// kernels, with symbolic sizes.
+namespace voxpool::ops {
+namespace {
+
+using at::IntArrayRef;
+using at::Tensor;
+using c10::SymInt;
+using c10::SymIntArrayRef;
+using TensorPair = std::tuple<Tensor, Tensor>;
+
+struct Result {
+  Sizes<SymInt> sizes;
+  Sizes<SymInt> strides;
+  TapType taps;
+
+  Tensor empty(const Tensor& like, at::ScalarType type) const {
+    return at::empty_strided_symint(sizes, strides, like.options().dtype(type));
+  }
+};
+
+Result pool(const Tensor& input, const Arguments& arguments) {
+  const Window window = parse_window(arguments, 3);
+  Sizes<SymInt> sizes = pooled_sizes<SymInt>(input.sym_sizes(), window);
+  scalar_type(input, "max_pool3d");
+  Sizes<SymInt> strides = dense_strides<SymInt>(sizes, output_format(input));
+  return {std::move(sizes), std::move(strides), tap_type(window)};
+}
+
+Tensor max_pool3d(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
+                  IntArrayRef dilation, bool ceil_mode) {
+  return pool(input, {kernel_size, stride, padding, dilation, ceil_mode}).empty(input, input.scalar_type());
+}
+
+TensorPair max_pool3d_with_indices(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride,
+                                   IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
+  const Result result = pool(input, {kernel_size, stride, padding, dilation, ceil_mode});
+  return {result.empty(input, input.scalar_type()), result.empty(input, at::kLong)};
+}
+
+TensorPair max_pool3d_taps(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
+                           IntArrayRef dilation, bool ceil_mode) {
+  const Result result = pool(input, {kernel_size, stride, padding, dilation, ceil_mode});
+  return {result.empty(input, input.scalar_type()), result.empty(input, torch_type(result.taps))};
+}
+
+// A result with the sizes and strides of the taps.
+Tensor like_taps(const Tensor& taps, at::ScalarType type) {
+  const bool dense = taps.is_non_overlapping_and_dense();
+  const Sizes<SymInt> contiguous = dense_strides<SymInt>(taps.sym_sizes(), at::MemoryFormat::Contiguous);
+  return at::empty_strided_symint(taps.sym_sizes(), dense ? taps.sym_strides() : SymIntArrayRef(contiguous),
+                                  taps.options().dtype(type));
+}
+
+void check_taps_of(const Tensor& taps, SymIntArrayRef input_size, const Window& window, const char* op) {
+  check_taps(taps, tap_type(window), op);
+  check_output_shape<SymInt>(taps.sym_sizes(), "taps", input_size, pooled_sizes<SymInt>(input_size, window), op);
+}
+
+Tensor max_pool3d_backward(const Tensor& grad_output, const Tensor& taps, SymIntArrayRef input_size,
+                           IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
+                           bool ceil_mode) {
+  constexpr const char* op = "_max_pool3d_backward";
+  const Window window = parse_window({kernel_size, stride, padding, dilation, ceil_mode}, 3);
+  const Sizes<SymInt> expected = pooled_sizes<SymInt>(input_size, window);
+  check_gradient_dtype(grad_output);
+  check_same_device(grad_output, "grad_output", taps, op);
+  check_output_shape<SymInt>(grad_output.sym_sizes(), "grad_output", input_size, expected, op);
+  check_taps_of(taps, input_size, window, op);
+  return at::empty_strided_symint(input_size, dense_strides<SymInt>(input_size, input_gradient_format(taps)),
+                                  grad_output.options());
+}
+
+Tensor max_pool3d_gather(const Tensor& input, const Tensor& taps, IntArrayRef kernel_size, IntArrayRef stride,
+                         IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
+  constexpr const char* op = "_max_pool3d_gather";
+  const Window window = parse_window({kernel_size, stride, padding, dilation, ceil_mode}, 3);
+  check_same_device(input, "input", taps, op);
+  check_taps_of(taps, input.sym_sizes(), window, op);
+  return like_taps(taps, input.scalar_type());
+}
+
+Tensor max_pool3d_indices(const Tensor& taps, SymIntArrayRef input_size, IntArrayRef kernel_size, IntArrayRef stride,
+                          IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
+  check_taps_of(taps, input_size, parse_window({kernel_size, stride, padding, dilation, ceil_mode}, 3),
+                "_max_pool3d_indices");
+  return like_taps(taps, at::kLong);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(voxpool, Meta, m) {
+  m.impl("max_pool3d", max_pool3d);
+  m.impl("max_pool3d_with_indices", max_pool3d_with_indices);
+  m.impl("_max_pool3d_taps", max_pool3d_taps);
+  m.impl("_max_pool3d_backward", max_pool3d_backward);
+  m.impl("_max_pool3d_gather", max_pool3d_gather);
+  m.impl("_max_pool3d_indices", max_pool3d_indices);
+}
+
+}  // namespace voxpool::ops

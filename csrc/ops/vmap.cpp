@@ -1,0 +1,164 @@
+#include <ATen/core/Tensor.h>
+#include <ATen/functorch/BatchedTensorImpl.h>
+#include <torch/library.h>
+
+#include <algorithm>
+
+#include "ops/operators.h"
+
+// Batching rules: a vmapped dimension becomes part of the batch of one call.
+namespace voxpool::ops {
+namespace {
+
+using at::IntArrayRef;
+using at::Tensor;
+using c10::SymInt;
+using c10::SymIntArrayRef;
+using TensorPair = std::tuple<Tensor, Tensor>;
+
+struct Batched {
+  Tensor value;
+  int64_t dim;
+};
+
+// The innermost vmap that one of the tensors takes part in, and the size of its dimension.
+//
+// The level is read from the tensors, not from the stack of transforms: the header of the latter needs one of torch's
+// own dependencies, which the wheel does not carry. Tensors nest with the innermost level outside, so this is the
+// current vmap whenever that one takes part, and otherwise the one whose turn would be next.
+class Level {
+ public:
+  Level(std::initializer_list<Tensor> tensors) {
+    for (const Tensor& tensor : tensors) {
+      if (const auto* impl = at::functorch::maybeGetBatchedImpl(tensor)) level_ = std::max(level_, impl->level());
+    }
+    for (const Tensor& tensor : tensors) {
+      if (const auto batched = unwrap(tensor)) size_ = batched->value.sym_size(batched->dim);
+    }
+  }
+
+  // Whether any tensor is vmapped.
+  explicit operator bool() const { return level_ >= 0; }
+
+  // The tensor with the vmapped dimension folded into its batch; an unbatched tensor (C, D, H, W) gets one. A tensor
+  // outside this vmap is repeated.
+  Tensor fold(const Tensor& tensor) const {
+    Tensor folded;
+    if (const auto batched = unwrap(tensor)) {
+      folded = batched->value.movedim(batched->dim, 0);
+    } else {
+      std::vector<SymInt> sizes = tensor.sym_sizes().vec();
+      sizes.insert(sizes.begin(), size_);
+      folded = tensor.unsqueeze(0).expand_symint(sizes);
+    }
+    return folded.dim() == 6 ? folded.flatten(0, 1) : folded;
+  }
+
+  // Input sizes of the folded call.
+  std::vector<SymInt> fold(SymIntArrayRef input_size) const {
+    std::vector<SymInt> folded = input_size.vec();
+    if (folded.size() == 5) {
+      folded[0] = folded[0] * size_;
+    } else {
+      folded.insert(folded.begin(), size_);
+    }
+    return folded;
+  }
+
+  // A result of the folded call as the function under vmap sees it, with `rank` dimensions.
+  Tensor unfold(const Tensor& result, int64_t rank) const {
+    if (rank != 5) return at::functorch::makeBatched(result, 0, level_);
+    std::vector<SymInt> sizes = result.sym_sizes().vec();
+    // An empty vmap leaves nothing to divide.
+    sizes[0] = size_ == 0 ? sizes[0] : sizes[0] / size_;
+    sizes.insert(sizes.begin(), size_);
+    return at::functorch::makeBatched(result.view_symint(sizes), 0, level_);
+  }
+
+ private:
+  std::optional<Batched> unwrap(const Tensor& tensor) const {
+    const auto* impl = at::functorch::maybeGetBatchedImpl(tensor);
+    if (impl == nullptr || impl->level() != level_) return std::nullopt;
+    return Batched{impl->value(), impl->bdim()};
+  }
+
+  int64_t level_ = -1;
+  SymInt size_;
+};
+
+// Runs below the current vmap.
+template <class F>
+auto below_vmap(F&& f) {
+  const c10::impl::ExcludeDispatchKeyGuard guard(at::DispatchKey::FuncTorchBatched);
+  return f();
+}
+
+Tensor max_pool3d_batched(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
+                          IntArrayRef dilation, bool ceil_mode) {
+  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
+  return below_vmap([&] {
+    const Level level{input};
+    if (!level) return max_pool3d(input, arguments);
+    return level.unfold(max_pool3d(level.fold(input), arguments), input.dim());
+  });
+}
+
+template <TensorPair (*op)(const Tensor&, const Arguments&)>
+TensorPair pair_batched(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
+                        IntArrayRef dilation, bool ceil_mode) {
+  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
+  return below_vmap([&]() -> TensorPair {
+    const Level level{input};
+    if (!level) return op(input, arguments);
+    const auto [first, second] = op(level.fold(input), arguments);
+    return {level.unfold(first, input.dim()), level.unfold(second, input.dim())};
+  });
+}
+
+Tensor max_pool3d_backward_batched(const Tensor& grad_output, const Tensor& taps, SymIntArrayRef input_size,
+                                   IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
+                                   IntArrayRef dilation, bool ceil_mode) {
+  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
+  return below_vmap([&] {
+    const Level level{grad_output, taps};
+    if (!level) return max_pool3d_backward(grad_output, taps, input_size, arguments);
+    const Tensor result =
+        max_pool3d_backward(level.fold(grad_output), level.fold(taps), level.fold(input_size), arguments);
+    return level.unfold(result, static_cast<int64_t>(input_size.size()));
+  });
+}
+
+Tensor max_pool3d_gather_batched(const Tensor& input, const Tensor& taps, IntArrayRef kernel_size, IntArrayRef stride,
+                                 IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
+  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
+  return below_vmap([&] {
+    const Level level{input, taps};
+    if (!level) return max_pool3d_gather(input, taps, arguments);
+    const Tensor result = max_pool3d_gather(level.fold(input), level.fold(taps), arguments);
+    return level.unfold(result, input.dim());
+  });
+}
+
+Tensor max_pool3d_indices_batched(const Tensor& taps, SymIntArrayRef input_size, IntArrayRef kernel_size,
+                                  IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
+  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
+  return below_vmap([&] {
+    const Level level{taps};
+    if (!level) return max_pool3d_indices(taps, input_size, arguments);
+    const Tensor result = max_pool3d_indices(level.fold(taps), level.fold(input_size), arguments);
+    return level.unfold(result, static_cast<int64_t>(input_size.size()));
+  });
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(voxpool, FuncTorchBatched, m) {
+  m.impl("max_pool3d", max_pool3d_batched);
+  m.impl("max_pool3d_with_indices", pair_batched<max_pool3d_with_indices>);
+  m.impl("_max_pool3d_taps", pair_batched<max_pool3d_taps>);
+  m.impl("_max_pool3d_backward", max_pool3d_backward_batched);
+  m.impl("_max_pool3d_gather", max_pool3d_gather_batched);
+  m.impl("_max_pool3d_indices", max_pool3d_indices_batched);
+}
+
+}  // namespace voxpool::ops
