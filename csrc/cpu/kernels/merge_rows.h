@@ -64,19 +64,32 @@ VOXPOOL_INLINE Best<E, track> first_of(const RowTap<E>& tap, int64_t i) {
   }
 }
 
-// Taps in ascending order; `fixed` is their number where it is known to the compiler, else 0.
+// Taps in ascending order; `fixed` is their number where it is known to the compiler, else 0. The copies of the taps
+// and the sink tell it that no store changes them.
 template <class E, Track track, int fixed, class Sink>
-void merge_rows_of(const RowTap<E>* taps, int count, int64_t length, const Sink& sink) {
-  using Lane = typename E::Lane;
-  const int n = fixed != 0 ? fixed : count;
-  for (int64_t i = 0; i < length; i += lanes<Lane>) {
-    Best<E, track> best = first_of<E, track>(taps[0], i);
+void merge_rows_of(const RowTap<E>* taps, int count, int64_t length, Sink sink) {
+  constexpr int n = lanes<typename E::Lane>;
+  if constexpr (fixed != 0) {
+    RowTap<E> tap[fixed];
+    for (int t = 0; t < fixed; ++t) tap[t] = taps[t];
+    for (int64_t i = 0; i < length; i += n) {
+      Best<E, track> best = first_of<E, track>(tap[0], i);
 #pragma GCC unroll 4
-    for (int t = 1; t < n; ++t) {
-      const Best<E, track> next = first_of<E, track>(taps[t], i);
-      best.take(next.value, next.code);
+      for (int t = 1; t < fixed; ++t) {
+        const Best<E, track> next = first_of<E, track>(tap[t], i);
+        best.take(next.value, next.code);
+      }
+      sink.put(i, best, length);
     }
-    sink.put(i, best, length);
+  } else {
+    for (int64_t i = 0; i < length; i += n) {
+      Best<E, track> best = first_of<E, track>(taps[0], i);
+      for (int t = 1; t < count; ++t) {
+        const Best<E, track> next = first_of<E, track>(taps[t], i);
+        best.take(next.value, next.code);
+      }
+      sink.put(i, best, length);
+    }
   }
 }
 
