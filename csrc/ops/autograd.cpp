@@ -93,9 +93,22 @@ bool is_differentiated(const Tensor& tensor) {
   return torch::autograd::compute_requires_grad(tensor) || torch::autograd::isFwGradDefined(tensor);
 }
 
+// std::shared_ptr in torch 2.11, c10::intrusive_ptr in later versions.
+using NodePointer = decltype(torch::autograd::Edge::function);
+
 template <class AnyNode, class... Args>
-std::shared_ptr<Node> node_for(const Tensor& input, const Tensor& taps, const Arguments& arguments, Args&&... args) {
-  std::shared_ptr<AnyNode> node(new AnyNode(std::forward<Args>(args)...), torch::autograd::deleteNode);
+auto make_node(Args&&... args) {
+  if constexpr (std::is_same_v<NodePointer, std::shared_ptr<Node>>) {
+    // Not the default deleter: it would recurse through a long graph.
+    return std::shared_ptr<AnyNode>(new AnyNode(std::forward<Args>(args)...), [](AnyNode* node) { deleteNode(node); });
+  } else {
+    return c10::make_intrusive<AnyNode>(std::forward<Args>(args)...);
+  }
+}
+
+template <class AnyNode, class... Args>
+NodePointer node_for(const Tensor& input, const Tensor& taps, const Arguments& arguments, Args&&... args) {
+  auto node = make_node<AnyNode>(std::forward<Args>(args)...);
   node->set_next_edges(torch::autograd::collect_next_edges(input));
   node->remember(taps, arguments);
   return node;
