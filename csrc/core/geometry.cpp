@@ -66,12 +66,19 @@ void check_window(const Window& window) {
   if (!all_positive(window, &WindowAxis::dilation)) {
     fail("dilation should be greater than zero, but got ", per_axis(window, "dilation", &WindowAxis::dilation));
   }
-  if (!symmetric) return;
+}
+
+void check_half_padding(const Window& window) {
+  if (window.padding_rule != PaddingRule::symmetric) return;
   for (const WindowAxis& axis : window.axes) {
-    if (axis.pad_begin > axis.kernel / 2) {
-      fail("pad should be smaller than or equal to half of kernel size, but got ",
-           per_axis(window, "k", &WindowAxis::kernel), " ", per_axis(window, "pad", &WindowAxis::pad_begin));
+    if (axis.pad_begin <= axis.kernel / 2) continue;
+    const auto& [d, h, w] = window.axes;
+    constexpr const char* sentence = "pad should be smaller than or equal to half of kernel size, but got ";
+    if (window.spatial_dims == 2) {
+      fail(sentence, "padW = ", w.pad_begin, ", padH = ", h.pad_begin, ", kW = ", w.kernel, ", kH = ", h.kernel);
     }
+    fail(sentence, "kT: ", d.kernel, " kW: ", w.kernel, " kH: ", h.kernel, " padT: ", d.pad_begin,
+         " padW: ", w.pad_begin, " padH: ", h.pad_begin);
   }
 }
 
@@ -89,6 +96,7 @@ void throw_output_too_small(const std::string& input, const std::string& output)
 
 Geometry make_geometry(int64_t batch, int64_t channels, const std::array<int64_t, 3>& in, const Window& window) {
   check_window(window);
+  check_half_padding(window);
   Geometry geometry{batch, channels, {}};
   std::array<int64_t, 3> out;
   for (int i = 0; i < 3; ++i) {

@@ -58,6 +58,10 @@ struct Geometry {
 // Throws GeometryError.
 void check_window(const Window& window);
 
+// The last of torch's checks of the arguments, which comes after those of the input's lengths: a symmetric padding is
+// at most half of the kernel, whatever the dilation. Throws GeometryError.
+void check_half_padding(const Window& window);
+
 // Number of windows along one axis: floor((in + pads - dilation * (kernel - 1) - 1 + (ceil ? stride - 1 : 0)) / stride)
 // + 1, at most the number of windows that start inside the input or the leading padding; zero or less when not even
 // one window fits. `Int` is int64_t or a symbolic integer; floor mode compares nothing but the sign of the numerator,

@@ -171,6 +171,7 @@ Sizes<Int> pooled_sizes(c10::ArrayRef<Int> input, const Window& window) {
   if (spatial_dims == 1) check_values_1d(window.axes[2], window.padding_rule);
   with_torch_errors([&] { check_window(window); });
   check_lengths(input, spatial_dims);
+  with_torch_errors([&] { check_half_padding(window); });
 
   Sizes<Int> output(input.begin(), input.end());
   bool too_small = false;
