@@ -1,0 +1,41 @@
+"""The examples run as they stand and print what the README quotes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "python" / "examples"
+PRINTED = {
+    "keras_port.py": ["pooled to 7 × 7 × 7, 10976 features", "probabilities ["],
+    "channels_last_pipeline.py": [
+        "torch's order  (2, 3, 8, 16, 16)",
+        "Keras's order  (2, 16, 16, 8, 3) contiguous",
+        "slices         (16, 16, 16)",
+        "along depth    (8, 32, 32)",
+    ],
+    "textbook.py": [
+        "maxima    [4.0, 8.0]",
+        "positions [3, 3]",
+        "gradient  [[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]]",
+        # Minus 1, 3, 2, 4, one in each window; a padding of zeros would give zeros.
+        "padded    [[-1.0, -3.0], [-2.0, -4.0]]",
+        "network   (8, 1)",
+    ],
+}
+
+
+def test_no_example_is_forgotten():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PRINTED)
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_example(name, tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / name], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    for line in PRINTED[name]:
+        assert line in run.stdout
