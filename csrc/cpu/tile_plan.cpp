@@ -32,9 +32,17 @@ Tile nth_tile(const std::array<int64_t, 3>& sizes, int64_t channels, const Plan&
 
 }  // namespace
 
+bool rows_together_along_h(const Geometry& g) { return !g.h().overlapping(); }
+
+bool rows_together_along_d(const Geometry& g) {
+  const bool few = g.d().kernel * g.h().kernel <= most_rows_together;
+  return rows_together_along_h(g) && !g.d().overlapping() && few;
+}
+
 Rings rings(const Geometry& g) {
-  const auto ring = [](const Axis& axis) { return axis.kernel == 1 ? 0 : std::min(axis.reach() + 1, axis.in); };
-  return {std::max<int64_t>(ring(g.h()), 1), ring(g.d())};
+  const auto spanned = [](const Axis& axis) { return std::min(axis.reach() + 1, axis.in); };
+  return {rows_together_along_h(g) ? 0 : spanned(g.h()),
+          rows_together_along_d(g) || g.d().kernel == 1 ? 0 : spanned(g.d())};
 }
 
 Plan plan_tiles(const Geometry& g, Layout layout, int64_t lane_bytes, int64_t threads) {
@@ -44,7 +52,8 @@ Plan plan_tiles(const Geometry& g, Layout layout, int64_t lane_bytes, int64_t th
 
   // Neighbouring tiles read their common halo twice, so a tile has at least a few rows before it has full width.
   const int64_t few_rows = std::min<int64_t>(g.h().out, 4);
-  const int64_t most_columns = scratch_budget / (column_bytes * (ring.rows + ring.planes * few_rows));
+  const int64_t kept_rows = ring.rows + ring.planes * few_rows;
+  const int64_t most_columns = scratch_budget / (column_bytes * std::max<int64_t>(kept_rows, 1));
   const int64_t columns = even_share(g.w().out, std::max<int64_t>(most_columns, std::min<int64_t>(g.w().out, 16)));
 
   const int64_t row_bytes = columns * column_bytes;

@@ -8,10 +8,15 @@ namespace voxpool::cpu {
 
 enum class Layout { channels_first, channels_last };
 
-// Rows that are kept while a tile is computed, each of `columns` lanes (times the channels in channels-last):
-// `row_ring` rows reduced along w, and `plane_ring` planes of `rows` rows reduced along w and h. A ring holds as many
-// as one window spans, so that windows that overlap share the work; without a window along an axis there is nothing to
-// keep.
+// Windows that do not overlap along an axis share nothing along it: their rows are reduced together, in registers.
+// Along d only where the same holds along h, and for as many rows as a kernel holds pointers to.
+constexpr int64_t most_rows_together = 255;
+bool rows_together_along_h(const Geometry& geometry);
+bool rows_together_along_d(const Geometry& geometry);
+
+// Rows that are kept while a tile is computed, each of `columns` lanes (times the channels in channels-last): `rows`
+// rows reduced along w, and `planes` planes of a tile's rows reduced along w and h. A ring holds as many as one window
+// spans, so that windows that overlap share the work; it is empty where rows are reduced together.
 struct Rings {
   int64_t rows;
   int64_t planes;

@@ -14,9 +14,6 @@
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
-// Taps of a window along h or d, and rows of a window that are reduced together: what fits the fixed arrays.
-constexpr int64_t most_rows_together = 255;
-
 template <class E, Track track>
 class Separable {
   using Lane = typename E::Lane;
@@ -47,8 +44,8 @@ class Separable {
         g_(p_.geometry),
         layout_(layout),
         plan_(plan),
-        h_together_(!g_.h().overlapping()),
-        d_together_(h_together_ && !g_.d().overlapping() && g_.d().kernel * g_.h().kernel <= most_rows_together),
+        h_together_(rows_together_along_h(g_)),
+        d_together_(rows_together_along_d(g_)),
         channels_(layout == Layout::channels_first ? 1 : g_.channels),
         dense_output_(p_.output_strides.w == channels_ &&
                       (layout == Layout::channels_first || p_.output_strides.c == 1)),
@@ -66,7 +63,7 @@ class Separable {
         plane_ring_(make_ring(rings(g_).planes, strip_capacity_)) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
     if constexpr (tracks_taps(track)) {
-      final_codes_ = scratch_.template take<uint8_t>(strip_capacity_);
+      final_codes_ = scratch_.template take<uint8_t>(codes_capacity());
       tap_offset_ = scratch_.template take<int64_t>(most_rows_together);
       prepare_tap_offsets();
     }
@@ -84,10 +81,13 @@ class Separable {
                     ring_bytes(r.rows, row_capacity_) + ring_bytes(r.planes, strip_capacity_);
     if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
     if constexpr (tracks_taps(track)) {
-      bytes += Scratch::bytes_for<uint8_t>(strip_capacity_) + Scratch::bytes_for<int64_t>(most_rows_together);
+      bytes += Scratch::bytes_for<uint8_t>(codes_capacity()) + Scratch::bytes_for<int64_t>(most_rows_together);
     }
     return bytes;
   }
+
+  // Of what one call of finish_rows may write: the rows of a tile where planes are merged.
+  int64_t codes_capacity() const { return rings(g_).planes > 0 ? strip_capacity_ : row_capacity_; }
 
   static int64_t ring_bytes(int64_t slots, int64_t slot_size) {
     return Scratch::bytes_for<Lane>(slots * slot_size) + Scratch::bytes_for<int64_t>(slots) +
