@@ -108,13 +108,13 @@ def _bars(figure: Any, rows: Sequence[Row]) -> None:
     for line, pooling in zip(grid, (OVERLAPPING, PYRAMID), strict=True):
         for axes, backward in zip(line, (False, True), strict=False):
             chosen = [row for row in rows if row.pooling is pooling and row.backward == backward]
-            _pairs(axes, chosen, [(row.torch_ms, row.voxpool_ms) for row in chosen], "{:.0f} ms", ("faster", "slower"))
+            _pairs(axes, chosen, [(row.torch_ms, row.voxpool_ms) for row in chosen], "ms", ("faster", "slower"))
             axes.set_title(f"{_short(pooling)}: forward{' + backward' * backward}", loc="left", pad=6)
         _pairs(
             line[2],
             chosen,
             [(row.torch_bytes / 1e6, row.voxpool_bytes / 1e6) for row in chosen],
-            "{:.0f} MB",
+            "MB",
             ("less", "more"),
         )
         line[2].set_title(f"{_short(pooling)}: kept for backward", loc="left", pad=6)
@@ -136,8 +136,8 @@ def _pairs(
     for place, (theirs, ours) in enumerate(values):
         axes.barh(place - 0.19, theirs, 0.34, color=_TORCH)
         axes.barh(place + 0.19, ours, 0.34, color=_VOXPOOL)
-        axes.text(theirs + 0.015 * most, place - 0.19, unit.format(theirs), va="center", color=_FAINT, fontsize=9)
-        label = unit.format(ours) + (f"  {_times(theirs, ours, words)}" if ours else "")
+        axes.text(theirs + 0.015 * most, place - 0.19, _amount(theirs, unit), va="center", color=_FAINT, fontsize=9)
+        label = _amount(ours, unit) + (f"  {_times(theirs, ours, words)}" if ours else "")
         axes.text(
             ours + 0.015 * most,
             place + 0.19,
@@ -156,3 +156,7 @@ def _pairs(
 
 def _times(theirs: float, ours: float, words: tuple[str, str]) -> str:
     return f"{theirs / ours:.1f}× {words[0]}" if ours <= theirs else f"{ours / theirs:.1f}× {words[1]}"
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
