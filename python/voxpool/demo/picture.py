@@ -155,7 +155,9 @@ def _pairs(
 
 
 def _times(theirs: float, ours: float, words: tuple[str, str]) -> str:
-    return f"{theirs / ours:.1f}× {words[0]}" if ours <= theirs else f"{ours / theirs:.1f}× {words[1]}"
+    if 0.95 < ours / theirs < 1.05:
+        return "as much"
+    return f"{theirs / ours:.1f}× {words[0]}" if ours < theirs else f"{ours / theirs:.1f}× {words[1]}"
 
 
 def _amount(value: float, unit: str) -> str:
