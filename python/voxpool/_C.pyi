@@ -1,0 +1,42 @@
+# ruff: noqa: N999 - the name of the compiled module
+from torch import Tensor
+
+class Pool:
+    """A pooling with its arguments parsed once. Calls go through torch's dispatcher without the GIL."""
+
+    def __init__(
+        self,
+        kernel_size: list[int],
+        stride: list[int],
+        padding: list[int] | str,
+        dilation: list[int],
+        ceil_mode: bool,
+        spatial_dims: int,
+    ) -> None: ...
+    def __call__(self, input: Tensor) -> Tensor: ...
+    def with_indices(self, input: Tensor) -> tuple[Tensor, Tensor]: ...
+
+def explain(
+    sizes: list[int],
+    strides: list[int],
+    dtype: str,
+    kernel_size: list[int],
+    stride: list[int],
+    padding: list[int] | str,
+    dilation: list[int],
+    ceil_mode: bool,
+    requires_grad: bool,
+    return_indices: bool,
+) -> str: ...
+def output_size(
+    input_size: list[int],
+    kernel_size: list[int],
+    stride: list[int],
+    padding: list[int] | str,
+    dilation: list[int],
+    ceil_mode: bool,
+) -> list[int]: ...
+def build_info() -> dict[str, object]: ...
+def cpu_capability() -> str: ...
+def available_cpu_capabilities() -> list[str]: ...
+def set_cpu_capability(name: str) -> None: ...

@@ -1,0 +1,183 @@
+"""Max-pooling modules: torch.nn's, with voxpool's kernels and voxpool's paddings."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.compiler import is_dynamo_compiling
+from torch.overrides import has_torch_function_unary
+
+from voxpool._arguments import Ints, Padding, flag, ints, paddings, stride_ints
+from voxpool.functional import call_operator, parse_pool
+
+_is_tracing = torch._C._get_tracing_state
+_ARGUMENTS = frozenset({"kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"})
+
+
+class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):
+    """Keeps, next to the public attributes, what a call needs: the descriptor of the eager path (built by the first
+    call) and the canonical int lists that TorchScript compiles. Both follow the attributes when these change."""
+
+    _dims: int
+    _run: Any
+    _kernel: list[int]
+    _stride: list[int]
+    _dilation: list[int]
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, dilation, return_indices, ceil_mode)  # type: ignore[arg-type]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _ARGUMENTS:
+            # Written past __setattr__: modules register nothing for plain data, and this runs for every attribute.
+            self.__dict__.update(_canonical(name, value, self._dims), _run=None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state.pop("_run", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        for name in _ARGUMENTS:
+            self.__dict__.update(_canonical(name, state[name], self._dims), _run=None)
+
+    def _prepare(self) -> Any:
+        """The callable of the eager path: the parsed arguments, bound to what is returned."""
+        pool = parse_pool(self._dims, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+        run = pool.with_indices if self.return_indices else pool.__call__
+        self.__dict__["_run"] = run
+        return run
+
+
+def _canonical(name: str, value: Any, dims: int) -> dict[str, Any]:
+    if name == "padding":
+        # A str or a list of ints: TorchScript picks the operator's overload by the type it finds here.
+        return {"_pads": paddings(value, dims)}
+    if name == "stride":
+        return {"_stride": stride_ints(value, dims)}
+    if name in ("kernel_size", "dilation"):
+        return {"_kernel" if name == "kernel_size" else "_dilation": ints(value, name, dims)}
+    flag(value, name, dims)
+    return {}
+
+
+class MaxPool3d(_MaxPool, torch.nn.MaxPool3d):
+    """Maximum over windows of a volume: a torch.nn.MaxPool3d (also for isinstance), bit for bit the same result.
+
+    Args (order of torch.nn.MaxPool3d, in which return_indices comes before ceil_mode):
+        kernel_size: taps of the window, one int or one per axis (d, h, w).
+        stride: step between windows, kernel_size if None.
+        padding: one int, one int per axis, one (begin, end) pair per axis, ``'valid'`` or ``'same'``.
+        dilation: step between the taps of a window.
+        return_indices: return (output, indices) instead of the output.
+        ceil_mode: round the output size up.
+
+    Shapes: (N, C, D, H, W) or (C, D, H, W) to the same with (D, H, W) replaced by :func:`voxpool.output_size`. The
+    formula, dtypes, indices, gradients, memory and errors are those of :func:`voxpool.max_pool3d`.
+
+    No parameters and no buffers. Scriptable, picklable; public attributes are kept as given, and assigning one (for
+    instance ``pool.stride = 1``) takes effect at the next call. A wrong type or form is refused by the constructor
+    (TypeError, RuntimeError), a wrong value by the first call, as in torch.
+    """
+
+    _dims = 3
+
+    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]  # TorchScript infers one type per instance
+        """Pools `input`; see the class."""
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            if (
+                type(input) is Tensor
+                and not is_dynamo_compiling()
+                and not has_torch_function_unary(input)
+                and not _is_tracing()
+            ):
+                return (self._run or self._prepare())(input)
+            return _call(self, input)
+        if self.return_indices:
+            return torch.ops.voxpool.max_pool3d_with_indices(
+                input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
+            )
+        return torch.ops.voxpool.max_pool3d(
+            input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
+        )
+
+
+class MaxPool2d(_MaxPool, torch.nn.MaxPool2d):
+    """Maximum over windows of an image: a torch.nn.MaxPool2d, bit for bit the same result.
+
+    Shapes: (N, C, H, W) or (C, H, W); one int for both axes or one per axis (h, w), one (begin, end) padding pair per
+    axis. Everything else as in :class:`MaxPool3d`.
+    """
+
+    _dims = 2
+
+    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]  # TorchScript infers one type per instance
+        """Pools `input`; see the class."""
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            if (
+                type(input) is Tensor
+                and not is_dynamo_compiling()
+                and not has_torch_function_unary(input)
+                and not _is_tracing()
+            ):
+                return (self._run or self._prepare())(input)
+            return _call(self, input)
+        if self.return_indices:
+            return torch.ops.voxpool.max_pool2d_with_indices(
+                input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
+            )
+        return torch.ops.voxpool.max_pool2d(
+            input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
+        )
+
+
+class MaxPool1d(_MaxPool, torch.nn.MaxPool1d):
+    """Maximum over windows of a sequence: a torch.nn.MaxPool1d, bit for bit the same result, and integers too.
+
+    Shapes: (N, C, L) or (C, L); a (begin, end) padding is written ``[(begin, end)]``. Everything else as in
+    :class:`MaxPool3d`.
+    """
+
+    _dims = 1
+
+    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]  # TorchScript infers one type per instance
+        """Pools `input`; see the class."""
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            if (
+                type(input) is Tensor
+                and not is_dynamo_compiling()
+                and not has_torch_function_unary(input)
+                and not _is_tracing()
+            ):
+                return (self._run or self._prepare())(input)
+            return _call(self, input)
+        if self.return_indices:
+            return torch.ops.voxpool.max_pool1d_with_indices(
+                input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
+            )
+        return torch.ops.voxpool.max_pool1d(
+            input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
+        )
+
+
+def _call(module: Any, input: Any) -> Any:
+    return call_operator(
+        module._dims,
+        input,
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.dilation,
+        module.ceil_mode,
+        module.return_indices,
+    )

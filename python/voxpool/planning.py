@@ -1,0 +1,85 @@
+"""What a pooling will do, without doing it: its output size and the kernel that will run."""
+
+from collections.abc import Sequence
+from typing import SupportsIndex
+
+from torch import Tensor
+
+from voxpool import _C
+from voxpool._arguments import Ints, Padding, flag, ints, paddings, stride_ints
+
+
+def output_size(
+    input_size: SupportsIndex | Sequence[SupportsIndex],
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+) -> tuple[int, ...]:
+    """Spatial output size of a pooling, in elements.
+
+    Per axis ``floor((n + pads - dilation * (kernel - 1) - 1 + (stride - 1 if ceil_mode)) / stride) + 1``; with
+    ceil_mode one less if the last window would start beyond the input; ``ceil(n / stride)`` for padding ``'same'``
+    (TensorFlow, tf.nn "Notes on padding").
+
+    Args:
+        input_size: spatial sizes only, (D, H, W), (H, W) or (L,); a single int is one axis.
+        kernel_size, stride, padding, dilation, ceil_mode: as in :func:`voxpool.max_pool3d`.
+
+    Returns: as many ints as input_size has. The same function computes the sizes for the operators.
+
+    Raises RuntimeError where the pooling itself would (sentences of torch), TypeError for a wrong Python type.
+
+    >>> voxpool.output_size((16, 16, 16), 2)
+    (8, 8, 8)
+    """
+    sizes = ints(input_size, "input_size", 3)
+    dims = len(sizes)
+    if not 1 <= dims <= 3:
+        raise RuntimeError(f"output_size: input_size must have 1 to 3 spatial sizes, but got {dims}: {tuple(sizes)}")
+    return tuple(
+        _C.output_size(
+            sizes,
+            ints(kernel_size, "kernel_size", dims),
+            stride_ints(stride, dims),
+            paddings(padding, dims),
+            ints(dilation, "dilation", dims),
+            flag(ceil_mode, "ceil_mode", dims),
+        )
+    )
+
+
+def explain(
+    input: Tensor,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    requires_grad: bool = False,
+) -> str:
+    """Which kernel :func:`voxpool.max_pool3d` would run on this tensor, and why each better one was refused.
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W); only its size, strides and dtype are read, so a meta tensor will do.
+        requires_grad: explain the training call (which also keeps taps) and its backward.
+        The others as in :func:`voxpool.max_pool3d`.
+
+    Returns: lines of text for people, ending without a newline. The wording may change between versions.
+
+    Raises: what the call itself would.
+    """
+    return _C.explain(
+        list(input.shape),
+        list(input.stride()),
+        str(input.dtype).removeprefix("torch."),
+        ints(kernel_size, "kernel_size", 3),
+        stride_ints(stride, 3),
+        paddings(padding, 3),
+        ints(dilation, "dilation", 3),
+        flag(ceil_mode, "ceil_mode", 3),
+        requires_grad,
+        return_indices,
+    )

@@ -1,0 +1,26 @@
+"""Settings every test shares: reproducible examples, and the instruction set put back after a test."""
+
+import hypothesis
+import pytest
+import torch
+
+import voxpool
+
+hypothesis.settings.register_profile("voxpool", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("voxpool")
+
+CAPABILITIES = voxpool.info()["cpu_capabilities_available"]
+
+
+@pytest.fixture(autouse=True)
+def _reproducible():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=CAPABILITIES)
+def capability(request):
+    """Runs the test once for each instruction set of this machine."""
+    before = voxpool.cpu_capability()
+    voxpool.set_cpu_capability(request.param)
+    yield request.param
+    voxpool.set_cpu_capability(before)
