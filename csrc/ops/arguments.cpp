@@ -85,10 +85,11 @@ void check_lengths(c10::ArrayRef<Int> input, int spatial_dims) {
     if (input[i] != 0) continue;
     TORCH_CHECK(spatial_dims == 3, spatial_dims == 1 ? "max_pool1d: " : "", "Expected ", spatial_dims + 1, "D or ",
                 spatial_dims + 2, "D (batch mode) tensor with optional 0 dim batch size for input, but got:", input);
+    // torch prints the length where it means the dimension.
     TORCH_CHECK(false,
                 "max_pool3d: Expected input's non-batch dimensions to have positive length, but input has a "
                 "shape of ",
-                input, " and non-batch dimension ", i - first, " has length zero!");
+                input, " and non-batch dimension ", input[i], " has length zero! That is dimension ", i, '.');
   }
 }
 

@@ -60,6 +60,20 @@ def _taps(output: tuple[int, ...], sizes: tuple[int, ...], window: Window) -> li
     return list(itertools.product(*axes))
 
 
+def has_empty_window(sizes: tuple[int, ...], window: Window) -> bool:
+    """Whether some window has no tap inside the input: then it has none along one of the axes."""
+    return any(
+        not _taps((output,), (sizes[axis],), _along(window, axis))
+        for axis, count in enumerate(output_size(sizes, window))
+        for output in range(count)
+    )
+
+
+def _along(window: Window, axis: int) -> Window:
+    padding = window.padding if window.padding == "same" else (window.padding[axis],)
+    return Window((window.kernel[axis],), (window.stride[axis],), padding, (window.dilation[axis],), window.ceil_mode)
+
+
 def max_pool(x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
     """Values and flat indices: the first maximum, the last NaN; -inf (or the lowest integer) and -1 without a tap."""
     sizes = x.shape[2:]

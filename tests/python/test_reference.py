@@ -53,7 +53,7 @@ def test_same_and_pairs(data, dims):
     window, padding = data.draw(windows(dims, sizes))
     x = data.draw(st.sampled_from([ties, special]))((1, 2, *sizes), torch.float64)
     if min(output_size(sizes, window)) < 1:
-        with pytest.raises(RuntimeError, match="Output size is too small"):
+        with pytest.raises(RuntimeError, match="(?i)output size"):
             OURS[dims](x, window.kernel, window.stride, padding, window.dilation, window.ceil_mode)
         return
     expect(x, window, padding, dims)
@@ -86,8 +86,8 @@ def test_window_without_taps(dtype):
         [[[[-1]]], [[[-1]]]]
     ]
     expect(x, Window((2,) * 3, (2,) * 3, ((1, 1),) * 3, (2,) * 3), 1, 3)
-    x = ties((2, 3, 2, 1, 3), dtype)
-    expect(x, Window((2, 2, 3), (1, 1, 2), ((1, 1),) * 3, (3, 2, 4)), 1, 3)
+    x = ties((2, 3, 2, 1, 4), dtype)
+    expect(x, Window((2, 2, 3), (1, 1, 2), ((1, 1),) * 3, (3, 2, 2)), 1, 3)
     x = ties((1, 1, 2), dtype)
     expect(x, Window((2,), (1,), ((1, 1),), (3,)), 1, 1)
 
