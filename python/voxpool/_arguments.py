@@ -5,7 +5,6 @@ for every caller. What stays is what an operator cannot see: Python types and (b
 """
 
 from collections.abc import Sequence
-from operator import index
 from typing import Any, SupportsIndex, TypeAlias
 
 Ints: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
@@ -16,9 +15,10 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def ints(value: Any, name: str, dims: int) -> list[int]:
-    """A list of Python ints from one int or a sequence of them.
+    """A list of Python ints from one number or a sequence of them.
 
-    Raises TypeError for anything else (floats and bools included, as torch does) and RuntimeError beyond int64.
+    A number counts as the int it equals, 2.0 as 2: parsed arguments are looked up by equality, and a call must not
+    depend on the calls before it. Raises TypeError for anything else and RuntimeError beyond int64.
     """
     if type(value) is int:
         return [_int64(value, name, dims)]
@@ -30,11 +30,13 @@ def ints(value: Any, name: str, dims: int) -> list[int]:
 def _int(value: Any, name: str, dims: int) -> int:
     if type(value) is int:
         return _int64(value, name, dims)
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(
-            f"max_pool{dims}d(): argument '{name}' must be an int or a tuple of ints, not {type(value).__name__}"
-        )
-    return _int64(index(value), name, dims)
+    try:
+        number = int(value)
+        if number == value:
+            return _int64(number, name, dims)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise TypeError(f"max_pool{dims}d(): argument '{name}' must be an int or a tuple of ints, but got {value!r}")
 
 
 def _int64(value: int, name: str, dims: int) -> int:
@@ -59,33 +61,31 @@ def paddings(value: Any, dims: int) -> list[int] | str:
             return _pairs(value, dims)
         if len(value) == 2 * dims:
             # The operators read two values per axis as pairs; in Python pairs are written as pairs.
-            raise RuntimeError(f"{_padding_form(dims)} but got {len(value)} ints: {value!r}")
+            raise _padding_error(value, dims)
     return ints(value, "padding", dims)
 
 
 def _pairs(value: Sequence[Any], dims: int) -> list[int]:
     if len(value) != dims or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value):
-        raise RuntimeError(f"{_padding_form(dims)} but got {value!r}")
+        raise _padding_error(value, dims)
     return [_int(pad, "padding", dims) for pair in value for pad in pair]
 
 
-def _padding_form(dims: int) -> str:
-    # torch's sentences, one of them worded on its own.
-    if dims == 1:
-        return (
-            "max_pool1d() padding must be an int, list of ints, or tuple of ints of size 1 (or one (begin, end) pair),"
-        )
-    return (
-        f"max_pool{dims}d: padding must either be a single int, or a tuple of {_COUNTS[dims]}"
-        f" (or {dims} (begin, end) pairs, 'valid' or 'same'),"
+def _padding_error(value: Sequence[Any], dims: int) -> RuntimeError:
+    # torch's sentences, of which the one about a single axis is worded differently.
+    sentence = (
+        f"max_pool1d() padding must be an int, list of ints, or tuple of ints of size 1 but got size {len(value)}"
+        if dims == 1
+        else f"max_pool{dims}d: padding must either be a single int, or a tuple of {_COUNTS[dims]}"
     )
+    return RuntimeError(f"{sentence} (or one (begin, end) pair per axis, 'valid' or 'same'): {value!r}")
 
 
 def flag(value: Any, name: str, dims: int) -> bool:
-    """The value if it is a bool; TypeError otherwise, as torch does."""
-    if not isinstance(value, bool):
+    """The bool that the value equals; TypeError if there is none."""
+    if value not in (False, True):
         raise TypeError(f"max_pool{dims}d(): argument '{name}' must be bool, not {type(value).__name__}")
-    return value
+    return bool(value)
 
 
 def torch_takes(padding: list[int] | str, dims: int) -> bool:

@@ -14,9 +14,9 @@ def main(arguments: Sequence[str]) -> int:
     """Runs one command and returns the exit status: 0, 1 for a failed check, 2 for arguments that make no sense."""
     if arguments and arguments[0] == "demo":
         # The demo has its own flags and needs packages that pooling does not.
-        from voxpool import demo
+        from voxpool.demo import main as demo
 
-        return int(demo.main(list(arguments[1:])) or 0)
+        return demo(arguments[1:])
 
     parser = _parser()
     options = parser.parse_args(arguments)

@@ -5,7 +5,8 @@ Everything that has to see the call happen (torch.compile, a tensor subclass, a 
 gets the ordinary operator from torch.ops instead. Both end in the same kernels.
 """
 
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +19,6 @@ from voxpool._arguments import Ints, Padding, flag, ints, paddings, stride_ints,
 
 __all__ = ["max_pool1d", "max_pool2d", "max_pool3d"]
 
-Result: TypeAlias = Tensor | tuple[Tensor, Tensor]
-
 _is_tracing = torch._C._get_tracing_state
 _OPS = {
     1: (torch.ops.voxpool.max_pool1d, torch.ops.voxpool.max_pool1d_with_indices),
@@ -30,7 +29,7 @@ _ATEN: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 # Parsed arguments of earlier calls. Emptied when full: a program has a handful of poolings, so a full table means that
 # the arguments depend on data and old entries are of no use.
-_POOLS: dict[int, dict[Any, Any]] = {1: {}, 2: {}, 3: {}}
+_POOLS: dict[int, dict[Any, Callable[[Tensor], Any]]] = {1: {}, 2: {}, 3: {}}
 _POOLS_1D, _POOLS_2D, _POOLS_3D = _POOLS[1], _POOLS[2], _POOLS[3]
 _POOLS_LIMIT = 1024
 
@@ -85,10 +84,10 @@ def max_pool3d(
         and not _is_tracing()
     ):
         try:
-            pool = _POOLS_3D[kernel_size, stride, padding, dilation, ceil_mode]
+            pool = _POOLS_3D[kernel_size, stride, padding, dilation, ceil_mode, return_indices]
         except (KeyError, TypeError):
-            pool = parse_pool(3, kernel_size, stride, padding, dilation, ceil_mode)
-        return pool.with_indices(input) if return_indices else pool(input)
+            pool = parse_pool(3, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        return pool(input)
     return call_operator(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -113,10 +112,10 @@ def max_pool2d(
         and not _is_tracing()
     ):
         try:
-            pool = _POOLS_2D[kernel_size, stride, padding, dilation, ceil_mode]
+            pool = _POOLS_2D[kernel_size, stride, padding, dilation, ceil_mode, return_indices]
         except (KeyError, TypeError):
-            pool = parse_pool(2, kernel_size, stride, padding, dilation, ceil_mode)
-        return pool.with_indices(input) if return_indices else pool(input)
+            pool = parse_pool(2, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        return pool(input)
     return call_operator(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
@@ -141,15 +140,17 @@ def max_pool1d(
         and not _is_tracing()
     ):
         try:
-            pool = _POOLS_1D[kernel_size, stride, padding, dilation, ceil_mode]
+            pool = _POOLS_1D[kernel_size, stride, padding, dilation, ceil_mode, return_indices]
         except (KeyError, TypeError):
-            pool = parse_pool(1, kernel_size, stride, padding, dilation, ceil_mode)
-        return pool.with_indices(input) if return_indices else pool(input)
+            pool = parse_pool(1, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        return pool(input)
     return call_operator(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
-def parse_pool(dims: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any) -> _C.Pool:
-    """The descriptor of a pooling, remembered under its arguments where these can be a key."""
+def parse_pool(
+    dims: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, return_indices: Any
+) -> Callable[[Tensor], Any]:
+    """A pooling with its arguments parsed, remembered under them where they can be a key."""
     pool = _C.Pool(
         ints(kernel_size, "kernel_size", dims),
         stride_ints(stride, dims),
@@ -158,14 +159,16 @@ def parse_pool(dims: int, kernel_size: Any, stride: Any, padding: Any, dilation:
         flag(ceil_mode, "ceil_mode", dims),
         dims,
     )
+    # A bound method is called faster than an object of a Python type with __call__.
+    run = pool.with_indices if return_indices else pool.__call__
     try:
         known = _POOLS[dims]
         if len(known) >= _POOLS_LIMIT:
             known.clear()
-        known[kernel_size, stride, padding, dilation, ceil_mode] = pool
+        known[kernel_size, stride, padding, dilation, ceil_mode, return_indices] = run
     except TypeError:  # a list among the arguments
         pass
-    return pool
+    return run
 
 
 def call_operator(

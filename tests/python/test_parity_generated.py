@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.testing._internal.common_methods_invocations import op_db
 
 from reference import has_empty_window, output_size
-from support import OURS, TORCHS, Case, assert_same, channels_last, ties
+from support import OURS, TORCHS, Case, assert_same, channels_last, sentence, ties
 
 OPERATORS = {op.name: op for op in op_db if op.name.startswith("nn.functional.max_pool")}
 
@@ -35,18 +35,18 @@ def test_torch_samples(dims, dtype):
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_torch_error_samples(dims):
-    """Inputs torch refuses are refused, too: with the same type of exception and, beyond one axis, its sentence."""
+    """Inputs torch refuses are refused, too, with its sentence (torch's own text is the part after the function)."""
     samples = list(OPERATORS[f"nn.functional.max_pool{dims}d"].error_inputs("cpu"))
     assert samples
     for error in samples:
-        sample = error.sample_input
+        x = error.sample_input.input
+        arguments = {**error.sample_input.kwargs, "return_indices": False}
         with pytest.raises(error.error_type) as theirs:
-            TORCHS[dims](sample.input, *sample.args, **sample.kwargs)
-        with pytest.raises(error.error_type) as ours:
-            OURS[dims](sample.input, *sample.args, **sample.kwargs)
-        # Which of two sentences torch has for one axis depends on return_indices.
-        sentence = str(theirs.value).splitlines()[0].split("(): ")[-1]
-        assert dims == 1 or sentence in str(ours.value)
+            TORCHS[dims](x, *error.sample_input.args, **arguments)
+        for return_indices in (False, True):
+            with pytest.raises(error.error_type) as ours:
+                OURS[dims](x, *error.sample_input.args, **{**arguments, "return_indices": return_indices})
+            assert sentence(theirs.value) in str(ours.value)
 
 
 @st.composite
@@ -86,6 +86,8 @@ def test_generated(data, dims):
     ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
     actual = OURS[dims](ours, *case.arguments, return_indices=True)
     expected = TORCHS[dims](theirs, *case.arguments, return_indices=True)
+    # Of a window that misses the input torch returns an index outside of it: test_reference.py has those.
+    assume((actual[1] >= 0).all())
     assert_same(actual[0], expected[0])
     assert_same(actual[1], expected[1])
     assert_same(OURS[dims](x, *case.arguments), expected[0])

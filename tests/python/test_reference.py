@@ -53,7 +53,7 @@ def test_same_and_pairs(data, dims):
     window, padding = data.draw(windows(dims, sizes))
     x = data.draw(st.sampled_from([ties, special]))((1, 2, *sizes), torch.float64)
     if min(output_size(sizes, window)) < 1:
-        with pytest.raises(RuntimeError, match="(?i)output size"):
+        with pytest.raises(RuntimeError, match="utput size"):
             OURS[dims](x, window.kernel, window.stride, padding, window.dilation, window.ceil_mode)
         return
     expect(x, window, padding, dims)

@@ -10,7 +10,6 @@ from torch.overrides import has_torch_function_unary
 from voxpool._arguments import Ints, Padding, flag, ints, paddings, stride_ints
 from voxpool.functional import call_operator, parse_pool
 
-_is_tracing = torch._C._get_tracing_state
 _ARGUMENTS = frozenset({"kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"})
 
 
@@ -51,10 +50,16 @@ class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):
         for name in _ARGUMENTS:
             self.__dict__.update(_canonical(name, state[name], self._dims), _run=None)
 
+    def _slow_forward(self, *input: Any, **kwargs: Any) -> Any:
+        # What torch calls instead of forward while torch.jit.trace records, and with it torch.onnx's older exporter:
+        # forward itself then need not ask.
+        return _call(self, *input, **kwargs)
+
     def _prepare(self) -> Any:
-        """The callable of the eager path: the parsed arguments, bound to what is returned."""
-        pool = parse_pool(self._dims, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
-        run = pool.with_indices if self.return_indices else pool.__call__
+        """The callable of the eager path."""
+        run = parse_pool(
+            self._dims, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        )
         self.__dict__["_run"] = run
         return run
 
@@ -95,12 +100,7 @@ class MaxPool3d(_MaxPool, torch.nn.MaxPool3d):
     def forward(self, input: Tensor):  # type: ignore[no-untyped-def]  # TorchScript infers one type per instance
         """Pools `input`; see the class."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            if (
-                type(input) is Tensor
-                and not is_dynamo_compiling()
-                and not has_torch_function_unary(input)
-                and not _is_tracing()
-            ):
+            if type(input) is Tensor and not is_dynamo_compiling() and not has_torch_function_unary(input):
                 return (self._run or self._prepare())(input)
             return _call(self, input)
         if self.return_indices:
@@ -124,12 +124,7 @@ class MaxPool2d(_MaxPool, torch.nn.MaxPool2d):
     def forward(self, input: Tensor):  # type: ignore[no-untyped-def]  # TorchScript infers one type per instance
         """Pools `input`; see the class."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            if (
-                type(input) is Tensor
-                and not is_dynamo_compiling()
-                and not has_torch_function_unary(input)
-                and not _is_tracing()
-            ):
+            if type(input) is Tensor and not is_dynamo_compiling() and not has_torch_function_unary(input):
                 return (self._run or self._prepare())(input)
             return _call(self, input)
         if self.return_indices:
@@ -153,12 +148,7 @@ class MaxPool1d(_MaxPool, torch.nn.MaxPool1d):
     def forward(self, input: Tensor):  # type: ignore[no-untyped-def]  # TorchScript infers one type per instance
         """Pools `input`; see the class."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            if (
-                type(input) is Tensor
-                and not is_dynamo_compiling()
-                and not has_torch_function_unary(input)
-                and not _is_tracing()
-            ):
+            if type(input) is Tensor and not is_dynamo_compiling() and not has_torch_function_unary(input):
                 return (self._run or self._prepare())(input)
             return _call(self, input)
         if self.return_indices:
