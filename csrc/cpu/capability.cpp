@@ -8,28 +8,16 @@
 namespace voxpool::cpu {
 namespace {
 
-constexpr Capability all_capabilities[] = {Capability::baseline, Capability::avx2, Capability::avx512};
-
-bool is_available(Capability capability) {
-  switch (capability) {
-    case Capability::baseline:
-      return true;
-    case Capability::avx2:
-#ifdef VOXPOOL_HAVE_AVX2
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-#else
-      return false;
-#endif
-    case Capability::avx512:
-#ifdef VOXPOOL_HAVE_AVX512
-      return is_available(Capability::avx2) && __builtin_cpu_supports("avx512f") &&
-             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-             __builtin_cpu_supports("avx512vl");
-#else
-      return false;
-#endif
+bool runs_here(Capability capability) {
+#if defined(__x86_64__)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (capability == Capability::avx2) return avx2;
+  if (capability == Capability::avx512) {
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   }
-  return false;
+#endif
+  return capability == Capability::baseline;
 }
 
 Capability parse(std::string_view name, const char* source) {
@@ -67,11 +55,24 @@ std::string_view name_of(Capability capability) {
   return "";
 }
 
+const std::vector<Capability>& built_capabilities() {
+  static const std::vector<Capability> built{
+      Capability::baseline,
+#ifdef VOXPOOL_HAVE_AVX2
+      Capability::avx2,
+#endif
+#ifdef VOXPOOL_HAVE_AVX512
+      Capability::avx512,
+#endif
+  };
+  return built;
+}
+
 const std::vector<Capability>& available_capabilities() {
   static const std::vector<Capability> available = [] {
     std::vector<Capability> found;
-    for (const Capability capability : all_capabilities) {
-      if (is_available(capability)) found.push_back(capability);
+    for (const Capability capability : built_capabilities()) {
+      if (runs_here(capability)) found.push_back(capability);
     }
     return found;
   }();

@@ -10,7 +10,10 @@ enum class Capability { baseline, avx2, avx512 };
 
 std::string_view name_of(Capability capability);
 
-// Those that this build contains and this processor can run, lowest first.
+// Those that this build contains, lowest first.
+const std::vector<Capability>& built_capabilities();
+
+// Those of them that this processor can run.
 const std::vector<Capability>& available_capabilities();
 
 // The one in use: the highest available, unless VOXPOOL_CPU_CAPABILITY or set_capability chose another.
