@@ -61,7 +61,7 @@ def test_library_exports_only_voxpool() -> None:
 
 
 def test_module_exports_only_its_entry() -> None:
-    (module,) = PACKAGE.glob("_C.*")
+    (module,) = PACKAGE.glob("_C.*.so")
     assert defined_symbols(module) == ["PyInit__C"]
 
 

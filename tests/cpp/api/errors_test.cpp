@@ -56,7 +56,7 @@ TEST(Errors, Shapes) {
   EXPECT_ERROR(voxpool::max_pool3d(at::ones({4, 4, 4}), 2),
                "non-empty 4D or 5D (batch mode) tensor expected for input");
   EXPECT_ERROR(voxpool::max_pool2d(at::ones({4, 4}), 2), "non-empty 3D or 4D (batch mode) tensor expected for input");
-  EXPECT_ERROR(voxpool::max_pool3d(at::ones({1, 2, 0, 4, 4}), 1), "non-batch dimension 1 has length zero!");
+  EXPECT_ERROR(voxpool::max_pool3d(at::ones({1, 2, 0, 4, 4}), 1), "has length zero! That is dimension 2.");
   EXPECT_ERROR(voxpool::max_pool3d(at::ones({1, 2, 4, 4, 4}), 5),
                "Given input size: (2x4x4x4). Calculated output size: (2x0x0x0). Output size is too small");
 }
