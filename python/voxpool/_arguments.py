@@ -11,7 +11,7 @@ Ints: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Padding: TypeAlias = Ints | Sequence[tuple[SupportsIndex, SupportsIndex]] | str
 
 _COUNTS = {2: "two ints", 3: "three ints"}
-_INT64 = range(-(2**63), 2**63)
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
 def ints(value: Any, name: str, dims: int) -> list[int]:
@@ -40,7 +40,7 @@ def _int(value: Any, name: str, dims: int) -> int:
 
 
 def _int64(value: int, name: str, dims: int) -> int:
-    if value not in _INT64:
+    if not _INT64_MIN <= value <= _INT64_MAX:
         raise RuntimeError(f"max_pool{dims}d: integer out of range: {name}={value}")
     return value
 

@@ -65,6 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _padding(words: list[str]) -> list[int] | str:
+    if words in (["same"], ["valid"]):
+        return words[0]
+    try:
+        return [int(word) for word in words]
+    except ValueError:
+        raise ValueError(f"--padding takes one int, three, 'same' or 'valid', but got {' '.join(words)!r}") from None
+
+
 def _print_info(as_json: bool) -> None:
     facts = voxpool.info()
     if as_json:
@@ -81,11 +90,7 @@ def _print_explanation(options: argparse.Namespace) -> int:
         dtype = getattr(torch, options.dtype, None)
         if not isinstance(dtype, torch.dtype):
             raise ValueError(f"torch has no dtype {options.dtype!r}")
-        padding = options.padding
-        if padding[0].lstrip("-").isdigit():
-            padding = [int(pad) for pad in padding]
-        elif len(padding) == 1:
-            padding = padding[0]
+        padding = _padding(options.padding)
         # A meta tensor has sizes and strides but no memory, so any size can be asked about.
         tensor = torch.empty(options.size, dtype=dtype, device="meta")
         if options.channels_last:

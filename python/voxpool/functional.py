@@ -189,5 +189,6 @@ def call_operator(
     # ONNX has no voxpool operators; its own MaxPool is what torch's operator becomes there.
     if torch_takes(pads, dims) and torch.onnx.is_in_onnx_export():
         return _ATEN[dims](input, kernel, strides or None, pads, dilations, ceil_mode, return_indices)
-    op = _OPS[dims][bool(return_indices)]
+    values_op, indices_op = _OPS[dims]
+    op = indices_op if return_indices else values_op
     return op(input, kernel, strides, pads, dilations, flag(ceil_mode, "ceil_mode", dims))

@@ -1,6 +1,7 @@
 """Max-pooling modules: torch.nn's, with voxpool's kernels and voxpool's paddings."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from torch.overrides import has_torch_function_unary
 from voxpool._arguments import Ints, Padding, flag, ints, paddings, stride_ints
 from voxpool.functional import call_operator, parse_pool
 
+# The forward methods below have no return type on purpose: TorchScript then infers one per instance, a tensor or a
+# tuple, from the branch that the constant return_indices leaves.
 _ARGUMENTS = frozenset({"kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"})
 
 
@@ -18,10 +21,11 @@ class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):
     call) and the canonical int lists that TorchScript compiles. Both follow the attributes when these change."""
 
     _dims: int
-    _run: Any
     _kernel: list[int]
     _stride: list[int]
     _dilation: list[int]
+    if TYPE_CHECKING:  # an annotation that TorchScript sees would make it convert the attribute
+        _run: Callable[[Tensor], Any] | None
 
     def __init__(
         self,
@@ -97,7 +101,7 @@ class MaxPool3d(_MaxPool, torch.nn.MaxPool3d):
 
     _dims = 3
 
-    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]  # TorchScript infers one type per instance
+    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]
         """Pools `input`; see the class."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             if type(input) is Tensor and not is_dynamo_compiling() and not has_torch_function_unary(input):
@@ -121,7 +125,7 @@ class MaxPool2d(_MaxPool, torch.nn.MaxPool2d):
 
     _dims = 2
 
-    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]  # TorchScript infers one type per instance
+    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]
         """Pools `input`; see the class."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             if type(input) is Tensor and not is_dynamo_compiling() and not has_torch_function_unary(input):
@@ -145,7 +149,7 @@ class MaxPool1d(_MaxPool, torch.nn.MaxPool1d):
 
     _dims = 1
 
-    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]  # TorchScript infers one type per instance
+    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]
         """Pools `input`; see the class."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             if type(input) is Tensor and not is_dynamo_compiling() and not has_torch_function_unary(input):

@@ -1,0 +1,225 @@
+"""Every way torch has to differentiate or batch a function, over 1, 2 and 3 axes, values and indices, both layouts.
+
+Values are compared, not only that nothing raises: a missing rule can turn a hessian into silent zeros.
+"""
+
+import warnings
+
+import pytest
+import torch
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
+from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
+
+import voxpool
+from support import OURS, TORCHS
+
+# The second one overlaps its windows, so that gradients are sums.
+WINDOWS = {"k2": (2,), "k3s2p1": (3, 2, 1)}
+SIZES = {1: (2, 2, 9), 2: (2, 2, 5, 6), 3: (1, 2, 4, 5, 3)}
+LAYOUTS = ("contiguous", "channels-last", "strided")
+
+
+def tensor(size, layout, seed=0):
+    """All values different: the derivative at a tie is a matter of convention, and tested elsewhere."""
+    generator = torch.Generator().manual_seed(seed)
+    count = torch.Size(size).numel()
+    x = torch.randperm(count, generator=generator).to(torch.float64).view(size) / 4 - 3
+    if layout == "strided":
+        return torch.stack([x, x + 100], dim=-1)[..., 0]
+    if layout == "channels-last":
+        return x.movedim(1, -1).contiguous().movedim(-1, 1)
+    return x
+
+
+def values_of(pool, window):
+    return lambda x: pool(x, *window)
+
+
+def values_with_indices(pool, window):
+    return lambda x: pool(x, *window, return_indices=True)[0]
+
+
+def cubed(f):
+    """Something with a second derivative: the pooling alone is piecewise linear."""
+    return lambda x: (f(x) ** 3).sum()
+
+
+def tangent(x):
+    return tensor(x.shape, "contiguous", seed=1)
+
+
+def forward_mode(f, x):
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(f(forward_ad.make_dual(x, tangent(x)))).tangent
+
+
+def forward_over_reverse(f, x):
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x.detach().requires_grad_(), tangent(x))
+        (gradient,) = torch.autograd.grad(cubed(f)(dual), dual, create_graph=True)
+        return forward_ad.unpack_dual(gradient).tangent
+
+
+def double_backward(f, x):
+    x = x.detach().requires_grad_()
+    (first,) = torch.autograd.grad(cubed(f)(x), x, create_graph=True)
+    return torch.autograd.grad((first * tangent(x)).sum(), x)[0]
+
+
+def batch(x):
+    return torch.stack([x, -x, 2 * x + 1])
+
+
+TRANSFORMS = {
+    "grad": lambda f, x: grad(cubed(f))(x),
+    "vjp": lambda f, x: vjp(f, x)[1](torch.ones_like(f(x)) * 2)[0],
+    "jvp": lambda f, x: jvp(f, (x,), (tangent(x),))[1],
+    "jacrev": lambda f, x: jacrev(f)(x),
+    "jacfwd": lambda f, x: jacfwd(f)(x),
+    "hessian": lambda f, x: hessian(cubed(f))(x),
+    "jacfwd of jacrev": lambda f, x: jacfwd(jacrev(cubed(f)))(x),
+    "jacrev of jacrev": lambda f, x: jacrev(jacrev(cubed(f)))(x),
+    "vmap": lambda f, x: vmap(f)(batch(x)),
+    "vmap over another axis": lambda f, x: vmap(f, in_dims=1, out_dims=2)(batch(x).movedim(0, 1)),
+    "vmap of vmap": lambda f, x: vmap(vmap(f))(torch.stack([batch(x), batch(2 - x)])),
+    "vmap of unbatched": lambda f, x: vmap(f)(x),
+    "vmap of grad": lambda f, x: vmap(grad(cubed(f)))(batch(x)),
+    "vmap of jvp": lambda f, x: vmap(lambda t: jvp(f, (x,), (t,))[1])(batch(x)),
+    "vmap of vjp": lambda f, x: vmap(lambda v: vjp(f, x)[1](v)[0])(torch.stack([f(x), -f(x)])),
+    "grad of vmap": lambda f, x: grad(lambda b: cubed(vmap(f))(b))(batch(x)),
+    "forward AD": forward_mode,
+    "forward AD over backward": forward_over_reverse,
+    "double backward": double_backward,
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("result", [values_of, values_with_indices], ids=["values", "indices"])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_transform(dims, result, layout, transform):
+    run = TRANSFORMS[transform]
+    for window in WINDOWS.values():
+        x = tensor(SIZES[dims], layout)
+        with warnings.catch_warnings():
+            # A fallback to a slow path or to zeros announces itself with a warning.
+            warnings.simplefilter("error", UserWarning)
+            actual = run(result(OURS[dims], window), x)
+        expected = run(derivable(dims, window), x)
+        assert expected.abs().sum() > 0
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+def derivable(dims, window):
+    """The same pooling out of operators torch can differentiate and batch in every way: pad, unfold, amax."""
+    kernel, stride, padding = (*window, window[0], 0)[:3] if len(window) < 3 else window
+
+    def pool(x):
+        x = torch.nn.functional.pad(x, (padding, padding) * dims, value=float("-inf"))
+        for axis in range(-dims, 0):
+            # Every unfold appends its window axis at the end, behind the spatial axes that are left.
+            x = x.movedim(axis, -1).unfold(-1, kernel, stride).amax(-1).movedim(-1, axis)
+        return x
+
+    return pool
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_the_derivable_pooling_is_torchs(dims):
+    for window in WINDOWS.values():
+        x = tensor(SIZES[dims], "contiguous")
+        assert torch.equal(derivable(dims, window)(x), TORCHS[dims](x, *window))
+
+
+@pytest.mark.parametrize("transform", ["vmap", "vmap of grad"])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_indices_under_vmap(dims, transform):
+    x = batch(tensor(SIZES[dims], "contiguous"))
+    actual = vmap(lambda t: OURS[dims](t, 3, 2, 1, return_indices=True)[1])(x)
+    assert torch.equal(actual, torch.stack([TORCHS[dims](t, 3, 2, 1, return_indices=True)[1] for t in x]))
+
+
+GRADIENT_WINDOWS = {
+    "k2": (2,),
+    "k3s2p1": (3, 2, 1),
+    "k3s1p1d2": (3, 1, 1, 1),
+    "ceil": (2, 3, 1, 1, True),
+    "same": (3, 2, "same"),
+    "dilated": (2, 1, 0, 2),
+}
+
+
+@pytest.mark.parametrize("window", GRADIENT_WINDOWS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("result", [values_of, values_with_indices], ids=["values", "indices"])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_gradcheck(dims, result, layout, window):
+    x = tensor(SIZES[dims], layout).requires_grad_()
+    f = result(OURS[dims], GRADIENT_WINDOWS[window])
+    assert gradcheck(f, (x,), fast_mode=True, check_forward_ad=True, check_batched_grad=True)
+    assert gradgradcheck(f, (x,), fast_mode=True, check_fwd_over_rev=True, check_batched_grad=True)
+
+
+def test_gradcheck_slow_and_complete():
+    """Every element of the Jacobian, also of windows that miss the input and with an expanded gradient."""
+    x = tensor((1, 2, 2, 3, 2), "contiguous").requires_grad_()
+
+    def missing(t):
+        return torch.nan_to_num(voxpool.max_pool3d(t, 2, 1, 1, 3), neginf=0.0)
+
+    assert gradcheck(missing, (x,), check_forward_ad=True)
+    assert gradcheck(lambda t: voxpool.max_pool3d(t, 3, 1, 1).sum(), (x,), check_forward_ad=True)
+    assert gradgradcheck(lambda t: voxpool.max_pool3d(t, 3, 1, 1) ** 2, (x,))
+
+
+def test_indices_are_not_differentiable():
+    x = torch.randn(1, 1, 4, 4, 4, requires_grad=True)
+    output, indices = voxpool.max_pool3d(x, 2, return_indices=True)
+    assert output.requires_grad
+    assert not indices.requires_grad
+    assert indices.grad_fn is None
+
+
+def test_changed_indices_do_not_change_the_gradient():
+    x = torch.randn(1, 2, 4, 4, 4, requires_grad=True)
+    output, indices = voxpool.max_pool3d(x, 2, return_indices=True)
+    indices.fill_(10**9)
+    output.sum().backward()
+    expected = torch.autograd.grad(TORCHS[3](x, 2).sum(), x)[0]
+    assert torch.equal(x.grad, expected)
+
+
+def test_backward_after_the_input_changed():
+    """The gradient needs the taps, not the input, so writing to the input is fine (torch refuses it)."""
+    x = torch.randn(1, 2, 4, 4, 4, requires_grad=True)
+    y = x * 1
+    output = voxpool.max_pool3d(y, 2)
+    expected = torch.autograd.grad(TORCHS[3](x, 2).sum(), x)[0]
+    y.detach().zero_()
+    output.sum().backward()
+    assert torch.equal(x.grad, expected)
+
+
+def test_backward_twice_needs_retain_graph():
+    x = torch.randn(1, 1, 4, 4, 4, requires_grad=True)
+    output = voxpool.max_pool3d(x, 2)
+    output.sum().backward(retain_graph=True)
+    output.sum().backward()
+    assert torch.equal(x.grad.sum(), torch.tensor(16.0))
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        output.sum().backward()
+
+
+def test_functional_call_of_a_network():
+    network = torch.nn.Sequential(torch.nn.Conv3d(1, 2, 3), voxpool.nn.MaxPool3d(2), torch.nn.Flatten())
+    twin = torch.nn.Sequential(network[0], torch.nn.MaxPool3d(2), torch.nn.Flatten())
+    x = torch.randn(3, 1, 6, 6, 6)
+    parameters = dict(network.named_parameters())
+
+    def loss(model):
+        return lambda p, sample: functional_call(model, p, (sample[None],)).square().sum()
+
+    ours = vmap(grad(loss(network)), in_dims=(None, 0))(parameters, x)
+    theirs = [grad(loss(twin))(parameters, sample) for sample in x]
+    for name, gradient in ours.items():
+        torch.testing.assert_close(gradient, torch.stack([g[name] for g in theirs]), rtol=1e-4, atol=1e-4)
