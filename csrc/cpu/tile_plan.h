@@ -23,9 +23,13 @@ struct Rings {
 };
 Rings rings(const Geometry& geometry);
 
-// Tiles as large as keep the rings in half of a common second-level cache (see tile_plan.cpp), and enough of them for
-// `threads`. `lane_bytes` is what one output element costs in a ring.
-Plan plan_tiles(const Geometry& geometry, Layout layout, int64_t lane_bytes, int64_t threads);
+// What a thread may keep at hand: half of the second-level cache, the other half is for what streams by. Read once from
+// the system, 256 KiB where it does not tell.
+int64_t scratch_budget();
+
+// Tiles as large as keep the rings within `budget` bytes, and enough of them for `threads`. `lane_bytes` is what one
+// output element costs in a ring.
+Plan plan_tiles(const Geometry& geometry, Layout layout, int64_t lane_bytes, int64_t threads, int64_t budget);
 
 struct Tile {
   int64_t n, c;
@@ -34,8 +38,8 @@ struct Tile {
 Tile tile(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);
 
 // The backward pooling cut into strips of rows of the input, as high as lets the rows of grad_output and taps that one
-// plane needs stay in cache for the next; and enough of them for `threads`.
-Plan plan_gather(const Geometry& geometry, Layout layout, int64_t element_bytes, int64_t threads);
+// plane needs stay within `budget` for the next; and enough of them for `threads`.
+Plan plan_gather(const Geometry& geometry, Layout layout, int64_t element_bytes, int64_t threads, int64_t budget);
 
 // Output planes and, per plane, output rows that the input rows of one tile read at a time.
 int64_t gather_planes(const Geometry& geometry);

@@ -178,7 +178,7 @@ const char* gather_refusal(const Backward& p) {
 
 template <Layout layout>
 Plan gather_plan(const Backward& p, int64_t threads) {
-  return plan_gather(p.geometry, layout, static_cast<int64_t>(size_of(p.dtype)), threads);
+  return plan_gather(p.geometry, layout, static_cast<int64_t>(size_of(p.dtype)), threads, scratch_budget());
 }
 
 template <Layout layout>

@@ -39,7 +39,7 @@ const char* channels_last_refusal(const Forward& given) {
 template <Layout layout>
 Plan separable_plan(const Forward& p, int64_t threads) {
   const int64_t lane_bytes = static_cast<int64_t>(size_of(p.dtype)) + 1;
-  return plan_tiles(in_memory_order(p).problem.geometry, layout, lane_bytes, threads);
+  return plan_tiles(in_memory_order(p).problem.geometry, layout, lane_bytes, threads, scratch_budget());
 }
 
 template <Layout layout>
