@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch._jit_internal import is_scripting
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
@@ -103,7 +104,7 @@ class MaxPool3d(_MaxPool, torch.nn.MaxPool3d):
 
     def forward(self, input: Tensor):  # type: ignore[no-untyped-def]
         """Pools `input`; see the class."""
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        if not is_scripting():
             if type(input) is Tensor and not is_dynamo_compiling() and not has_torch_function_unary(input):
                 return (self._run or self._prepare())(input)
             return _call(self, input)
@@ -127,7 +128,7 @@ class MaxPool2d(_MaxPool, torch.nn.MaxPool2d):
 
     def forward(self, input: Tensor):  # type: ignore[no-untyped-def]
         """Pools `input`; see the class."""
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        if not is_scripting():
             if type(input) is Tensor and not is_dynamo_compiling() and not has_torch_function_unary(input):
                 return (self._run or self._prepare())(input)
             return _call(self, input)
@@ -151,7 +152,7 @@ class MaxPool1d(_MaxPool, torch.nn.MaxPool1d):
 
     def forward(self, input: Tensor):  # type: ignore[no-untyped-def]
         """Pools `input`; see the class."""
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        if not is_scripting():
             if type(input) is Tensor and not is_dynamo_compiling() and not has_torch_function_unary(input):
                 return (self._run or self._prepare())(input)
             return _call(self, input)
