@@ -32,11 +32,12 @@ VOXPOOL_INLINE void gather_phases(const Axis& w, GradientRows<Lane> rows, int64_
                                   Vector<Lane> (&sums)[blocks * stride]) {
   constexpr int n = lanes<Lane>;
   const auto add = [&](const GradientRow<Lane>& row, int64_t q, int64_t tap, int r) VOXPOOL_LAMBDA_INLINE {
-    const TapCodes<Lane> code = splat_code<Lane>(row.code + tap);
+    const Codes<Lane> code = splat_code<Lane>(row.code + tap);
 #pragma GCC unroll 4
     for (int b = 0; b < blocks; ++b) {
       const int64_t at = m - q + b * n;
-      add_where<Lane>(sums[b * stride + r], load_tap_bytes<Lane>(row.taps + at), code, load(row.gradient + at));
+      const Mask<Lane> chosen = equal_code<Lane>(load_codes<Lane>(row.taps + at), code);
+      add_where<Lane>(sums[b * stride + r], chosen, load(row.gradient + at));
     }
   };
   for (int i = 0; i < rows.count; ++i) {

@@ -22,11 +22,11 @@ VOXPOOL_INLINE void gather_channels(GradientRows<T> rows, const InputWindows& co
     const GradientRow<T>& row = rows.rows[i];
     for (int64_t j = 0; j < column.count; ++j) {
       const int64_t at = column.windows[j].output * channels + c;
-      const TapCodes<Lane> code = splat_code<Lane>(row.code + column.windows[j].tap);
+      const Codes<Lane> code = splat_code<Lane>(row.code + column.windows[j].tap);
 #pragma GCC unroll 4
       for (int k = 0; k < vectors; ++k) {
-        add_where<Lane>(sums[k], load_tap_bytes<Lane>(row.taps + at + k * lanes<Lane>), code,
-                        GradientLanes<T>::load(row.gradient + at + k * lanes<Lane>));
+        const Mask<Lane> chosen = equal_code<Lane>(load_codes<Lane>(row.taps + at + k * lanes<Lane>), code);
+        add_where<Lane>(sums[k], chosen, GradientLanes<T>::load(row.gradient + at + k * lanes<Lane>));
       }
     }
   }
@@ -43,9 +43,9 @@ VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(Grad
     const GradientRow<T>& row = rows.rows[i];
     for (int64_t j = 0; j < column.count; ++j) {
       const int64_t at = column.windows[j].output * channels + c;
-      add_where<Lane>(sum, load_tap_bytes<Lane>(row.taps + at, 0, count),
-                      splat_code<Lane>(row.code + column.windows[j].tap),
-                      GradientLanes<T>::load_range(row.gradient + at, 0, count));
+      const Mask<Lane> chosen = equal_code<Lane>(load_codes<Lane>(row.taps + at, 0, count),
+                                                 splat_code<Lane>(row.code + column.windows[j].tap));
+      add_where<Lane>(sum, chosen, GradientLanes<T>::load_range(row.gradient + at, 0, count));
     }
   }
   return sum;

@@ -23,9 +23,10 @@ struct RowTap {
   int64_t code_offset;
 };
 
-// Where a merge ends: a row for the next pass (whose capacity is a multiple of a vector) ...
+// Where a pass ends: a row for the next pass, with room for a last vector that reaches past its end ...
 template <class E, Track track>
 struct ToReducedRow {
+  static constexpr bool has_room = true;
   ReducedRow<E> row;
 
   VOXPOOL_INLINE void put(int64_t i, const Best<E, track>& best, int64_t) const {
@@ -37,6 +38,7 @@ struct ToReducedRow {
 // ... or the output itself.
 template <class E, Track track>
 struct ToOutput {
+  static constexpr bool has_room = false;
   typename E::Raw* values;
   uint8_t* codes;
 
@@ -58,7 +60,7 @@ template <class E, Track track>
 VOXPOOL_INLINE Best<E, track> first_of(const RowTap<E>& tap, int64_t i) {
   using Lane = typename E::Lane;
   if constexpr (tracks_taps(track)) {
-    return {load(tap.values + i), load_codes<Lane>(tap.codes + i) + static_cast<CodeLane<Lane>>(tap.code_offset)};
+    return {load(tap.values + i), load_codes<Lane>(tap.codes + i) + splat_code<Lane>(tap.code_offset)};
   } else {
     return {load(tap.values + i), Codes<Lane>{}};
   }

@@ -4,6 +4,7 @@
 #include "cpu/kernels/merge_rows.h"
 #include "cpu/kernels/reduce_columns.h"
 #include "cpu/kernels/scratch.h"
+#include "cpu/kernels/tap_offsets.h"
 #include "cpu/memory_order.h"
 #include "cpu/tile_plan.h"
 
@@ -42,6 +43,7 @@ class Separable {
       : p_(ordered.problem),
         index_step_(ordered.index_step),
         g_(p_.geometry),
+        tap_offsets_(g_, p_.code, index_step_),
         layout_(layout),
         plan_(plan),
         h_together_(rows_together_along_h(g_)),
@@ -62,11 +64,7 @@ class Separable {
         row_ring_(make_ring(rings(g_).rows, row_capacity_)),
         plane_ring_(make_ring(rings(g_).planes, strip_capacity_)) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
-    if constexpr (tracks_taps(track)) {
-      final_codes_ = scratch_.template take<uint8_t>(codes_capacity());
-      tap_offset_ = scratch_.template take<int64_t>(most_rows_together);
-      prepare_tap_offsets();
-    }
+    if constexpr (tracks_taps(track)) final_codes_ = scratch_.template take<uint8_t>(codes_capacity());
   }
 
   void run(int64_t begin, int64_t end) {
@@ -80,9 +78,7 @@ class Separable {
                     SlotTable::bytes(g_.h().in) + ColumnTables::bytes(g_.w(), layout_) +
                     ring_bytes(r.rows, row_capacity_) + ring_bytes(r.planes, strip_capacity_);
     if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
-    if constexpr (tracks_taps(track)) {
-      bytes += Scratch::bytes_for<uint8_t>(codes_capacity()) + Scratch::bytes_for<int64_t>(most_rows_together);
-    }
+    if constexpr (tracks_taps(track)) bytes += Scratch::bytes_for<uint8_t>(codes_capacity());
     return bytes;
   }
 
@@ -101,19 +97,6 @@ class Separable {
               scratch_.template take<int64_t>(slots)};
     if constexpr (tracks_taps(track)) ring.rows.codes = scratch_.template take<uint8_t>(slots * slot_size);
     return ring;
-  }
-
-  void prepare_tap_offsets() {
-    const auto& [step_d, step_h, step_w] = p_.code.step;
-    for (int64_t td = 0; td < g_.d().kernel; ++td) {
-      for (int64_t th = 0; th < g_.h().kernel; ++th) {
-        for (int64_t tw = 0; tw < g_.w().kernel; ++tw) {
-          tap_offset_[td * step_d + th * step_h + tw * step_w] = td * g_.d().dilation * index_step_[0] +
-                                                                 th * g_.h().dilation * index_step_[1] +
-                                                                 tw * g_.w().dilation * index_step_[2];
-        }
-      }
-    }
   }
 
   void run_tile(const Tile& t) {
@@ -258,17 +241,25 @@ class Separable {
 
   void write_indices(Range columns, int64_t od, int64_t oh, const uint8_t* codes, int64_t* indices) const {
     const Strides& out = p_.output_strides;
+    const Axis& w = g_.w();
     const int64_t row = g_.d().start(od) * index_step_[0] + g_.h().start(oh) * index_step_[1];
-    for (int64_t ow = columns.begin; ow < columns.end; ++ow) {
-      const int64_t base = row + g_.w().start(ow) * index_step_[2];
-      int64_t* to = indices + (ow - columns.begin) * out.w;
-      for (int64_t c = 0; c < channels_; ++c) to[c * out.c] = base + tap_offset_[*codes++];
+    const int64_t step = w.stride * index_step_[2];
+    const int64_t base = row + w.start(columns.begin) * index_step_[2];
+    if (channels_ == 1 && out.w == 1) return tap_offsets_.positions(codes, columns.size(), base, step, indices);
+    for (int64_t i = 0; i < columns.size(); ++i, codes += channels_) {
+      int64_t* to = indices + i * out.w;
+      if (out.c == 1) {
+        tap_offsets_.positions(codes, channels_, base + i * step, 0, to);
+      } else {
+        for (int64_t c = 0; c < channels_; ++c) to[c * out.c] = base + i * step + tap_offsets_[codes[c]];
+      }
     }
   }
 
   const Forward& p_;
   const std::array<int64_t, 3>& index_step_;
   const Geometry& g_;
+  const TapOffsets tap_offsets_;
   const Layout layout_;
   const Plan& plan_;
   const bool h_together_;         // windows do not overlap along h, nor
@@ -287,7 +278,6 @@ class Separable {
   Ring plane_ring_;
   Raw* final_values_ = nullptr;  // of a row, where the output is not dense
   uint8_t* final_codes_ = nullptr;
-  int64_t* tap_offset_ = nullptr;
 
   // Of the current tile.
   const Raw* input_ = nullptr;

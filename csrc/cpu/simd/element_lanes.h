@@ -2,6 +2,7 @@
 
 #include "cpu/element.h"
 #include "cpu/simd/float_maximum.h"
+#include "cpu/simd/mask.h"
 #include "cpu/simd/tap_lanes.h"
 #include "cpu/simd/vector.h"
 
@@ -23,20 +24,21 @@ struct ElementLanes {
   VOXPOOL_INLINE static Vector<Raw> encode(Vector<Lane> x) { return x; }
 
   // Where a later tap x replaces the maximum so far: strictly greater, or NaN.
-  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best) {
+  VOXPOOL_INLINE static Mask<Lane> wins(Vector<Lane> x, Vector<Lane> best) {
     if constexpr (std::is_floating_point_v<T>) {
-      return (x > best) | (x != x);
+      return greater_or_nan<Lane>(x, best);
     } else {
-      return x > best;
+      return greater<Lane>(x, best);
     }
   }
 
   // The same where x may be an earlier tap: then equal values go to the smaller code, two NaNs to the larger.
-  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best, Codes<Lane> x_code, Codes<Lane> code) {
+  VOXPOOL_INLINE static Mask<Lane> wins(Vector<Lane> x, Vector<Lane> best, Codes<Lane> x_code, Codes<Lane> code) {
+    const Mask<Lane> number = greater<Lane>(x, best) | (equal<Lane>(x, best) & less_code<Lane>(x_code, code));
     if constexpr (std::is_floating_point_v<T>) {
-      return (x > best) | ((x == best) & (x_code < code)) | ((x != x) & ((best == best) | (x_code > code)));
+      return number | (is_nan<Lane>(x) & (equal<Lane>(best, best) | less_code<Lane>(code, x_code)));
     } else {
-      return (x > best) | ((x == best) & (x_code < code));
+      return number;
     }
   }
 
@@ -73,15 +75,20 @@ struct ElementLanes<Half<mantissa>> {
 
   // Raises -0 to +0, so that neither is greater: a mask is -1.
   VOXPOOL_INLINE static Vector<Lane> one_zero(Vector<Lane> x) { return x - (x == splat(negative_zero)); }
-  VOXPOOL_INLINE static auto is_nan(Vector<Lane> x) { return x > splat(positive_infinity); }
+  VOXPOOL_INLINE static Mask<Lane> is_nan(Vector<Lane> x) { return greater<Lane>(x, splat(positive_infinity)); }
 
-  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best) { return (x > one_zero(best)) | is_nan(x); }
+  // One comparison: NaN is above a bound that is lowered to infinity, nothing else is.
+  VOXPOOL_INLINE static Mask<Lane> wins(Vector<Lane> x, Vector<Lane> best) {
+    const Vector<Lane> bound = one_zero(best), infinity = splat(positive_infinity);
+    return greater<Lane>(x, bound < infinity ? bound : infinity);
+  }
 
-  VOXPOOL_INLINE static auto wins(Vector<Lane> x, Vector<Lane> best, Codes<Lane> x_code, Codes<Lane> code) {
+  VOXPOOL_INLINE static Mask<Lane> wins(Vector<Lane> x, Vector<Lane> best, Codes<Lane> x_code, Codes<Lane> code) {
     const Vector<Lane> number = one_zero(x), bound = one_zero(best);
-    const auto number_wins = (number > bound) | ((number == bound) & (x_code < code));
-    const auto nan_wins = ~is_nan(best) | (x_code > code);
-    return is_nan(x) ? nan_wins : number_wins;
+    const Mask<Lane> number_wins =
+        greater<Lane>(number, bound) | (equal<Lane>(number, bound) & less_code<Lane>(x_code, code));
+    const Mask<Lane> nan_wins = ~is_nan(best) | less_code<Lane>(code, x_code);
+    return (is_nan(x) & nan_wins) | (~is_nan(x) & number_wins);
   }
 
   // Either zero may come out, and any NaN.
@@ -105,12 +112,11 @@ struct Best {
     if constexpr (track == Track::values) {
       value = E::maximum(x, value);
     } else {
-      const auto mask = [&] {
-        if constexpr (track == Track::taps_in_scan_order) return E::wins(x, value);
-        if constexpr (track == Track::taps_in_any_order) return E::wins(x, value, x_code, code);
-      }();
-      value = mask ? x : value;
-      code = mask ? x_code : code;
+      Mask<Lane> mask;
+      if constexpr (track == Track::taps_in_scan_order) mask = E::wins(x, value);
+      if constexpr (track == Track::taps_in_any_order) mask = E::wins(x, value, x_code, code);
+      value = select<Lane>(mask, x, value);
+      code = select_codes<Lane>(mask, x_code, code);
     }
   }
 };

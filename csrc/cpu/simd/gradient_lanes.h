@@ -88,7 +88,7 @@ struct GradientLanes<Half<mantissa>> {
 
   VOXPOOL_INLINE static Vector<float> load_range(const T* from, int begin, int end) {
 #if defined(__AVX512BW__)
-    return widen(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(lane_bits(begin, end)), from));
+    return widen(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(lane_bits<lanes<float>>(begin, end)), from));
 #endif
     T part[lanes<float>] = {};
     if (begin < end) std::memcpy(part + begin, from + begin, (end - begin) * sizeof(T));
@@ -97,7 +97,7 @@ struct GradientLanes<Half<mantissa>> {
 
   VOXPOOL_INLINE static void store_range(T* to, Vector<float> v, int begin, int end) {
 #if defined(__AVX512BW__)
-    return _mm256_mask_storeu_epi16(to, static_cast<__mmask16>(lane_bits(begin, end)), narrow(v));
+    return _mm256_mask_storeu_epi16(to, static_cast<__mmask16>(lane_bits<lanes<float>>(begin, end)), narrow(v));
 #endif
     T part[lanes<float>];
     store(part, v);
@@ -105,75 +105,16 @@ struct GradientLanes<Half<mantissa>> {
   }
 };
 
-// The taps next to a vector of gradients, to be compared with one code after the other. With mask registers the bytes
-// are compared as they are; elsewhere they are widened to the lanes once.
+// Adds the gradients where the mask is set.
+template <class Lane>
+VOXPOOL_INLINE void add_where(Vector<Lane>& sum, Mask<Lane> mask, Vector<Lane> gradient) {
 #if defined(__AVX512BW__)
-
-template <class Lane>
-using TapBytes = __m128i;
-
-template <class Lane>
-VOXPOOL_INLINE __m128i load_tap_bytes(const uint8_t* from) {
-  if constexpr (lanes<Lane> == 8) return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-}
-
-// Those of lanes [begin, end); the others hold `no_tap`, which no window has.
-template <class Lane>
-VOXPOOL_INLINE __m128i load_tap_bytes(const uint8_t* from, int begin, int end) {
-  return _mm_mask_loadu_epi8(_mm_set1_epi8(-1), static_cast<__mmask16>(lane_bits(begin, end)), from);
-}
-
-template <class Lane>
-using TapCodes = __m128i;
-
-template <class Lane>
-VOXPOOL_INLINE __m128i splat_code(int64_t code) {
-  return _mm_set1_epi8(static_cast<char>(code));
-}
-
-// Adds the gradients whose tap is `code`.
-template <class Lane>
-VOXPOOL_INLINE void add_where(Vector<Lane>& sum, __m128i taps, __m128i code, Vector<Lane> gradient) {
-  const __mmask16 mask = _mm_cmpeq_epi8_mask(taps, code);
   if constexpr (sizeof(Lane) == 4) sum = (Vector<Lane>)_mm512_mask_add_ps(sum, mask, sum, gradient);
-  if constexpr (sizeof(Lane) == 8) {
-    sum = (Vector<Lane>)_mm512_mask_add_pd(sum, static_cast<__mmask8>(mask), sum, gradient);
-  }
-}
-
+  if constexpr (sizeof(Lane) == 8) sum = (Vector<Lane>)_mm512_mask_add_pd(sum, mask, sum, gradient);
 #else
-
-template <class Lane>
-using TapBytes = Codes<Lane>;
-
-template <class Lane>
-VOXPOOL_INLINE Codes<Lane> load_tap_bytes(const uint8_t* from) {
-  return load_codes<Lane>(from);
-}
-
-template <class Lane>
-VOXPOOL_INLINE Codes<Lane> load_tap_bytes(const uint8_t* from, int begin, int end) {
-  uint8_t part[lanes<Lane>];
-  std::memset(part, 0xff, sizeof part);
-  if (begin < end) std::memcpy(part + begin, from + begin, end - begin);
-  return load_codes<Lane>(part);
-}
-
-template <class Lane>
-using TapCodes = Codes<Lane>;
-
-template <class Lane>
-VOXPOOL_INLINE Codes<Lane> splat_code(int64_t code) {
-  return splat(static_cast<CodeLane<Lane>>(code));
-}
-
-template <class Lane>
-VOXPOOL_INLINE void add_where(Vector<Lane>& sum, Codes<Lane> taps, Codes<Lane> code, Vector<Lane> gradient) {
-  sum = taps == code ? sum + gradient : sum;
-}
-
+  sum = mask ? sum + gradient : sum;
 #endif
+}
 
 }  // namespace
 }  // namespace voxpool::cpu::VOXPOOL_UNIT

@@ -12,16 +12,18 @@ namespace {
 
 #ifdef __AVX512BW__
 
-// Bits [begin, end).
+// Bits [begin, end) of n.
+template <int n>
 VOXPOOL_INLINE uint64_t lane_bits(int begin, int end) {
+  if constexpr (n < 64) return (uint64_t{1} << end) - (uint64_t{1} << begin);
   const uint64_t below_end = end >= 64 ? ~uint64_t{0} : (uint64_t{1} << end) - 1;
   return begin >= 64 ? 0 : below_end >> begin << begin;
 }
 
-// Lanes [begin, end) from memory, the others hold `fill`. 0 <= begin, end <= lanes.
+// Lanes [begin, end) from memory, the others hold `fill`. 0 <= begin <= end <= lanes.
 template <class T>
 VOXPOOL_INLINE Vector<T> load_range(const T* from, int begin, int end, T fill) {
-  const uint64_t bits = lane_bits(begin, end);
+  const uint64_t bits = lane_bits<lanes<T>>(begin, end);
   const __m512i other = (__m512i)splat(fill);
   if constexpr (sizeof(T) == 1) return (Vector<T>)_mm512_mask_loadu_epi8(other, bits, from);
   if constexpr (sizeof(T) == 2) return (Vector<T>)_mm512_mask_loadu_epi16(other, static_cast<__mmask32>(bits), from);
@@ -32,7 +34,7 @@ VOXPOOL_INLINE Vector<T> load_range(const T* from, int begin, int end, T fill) {
 // Stores lanes [begin, end) to `to + begin` on.
 template <class T>
 VOXPOOL_INLINE void store_range(T* to, Vector<T> v, int begin, int end) {
-  const uint64_t bits = lane_bits(begin, end);
+  const uint64_t bits = lane_bits<lanes<T>>(begin, end);
   if constexpr (sizeof(T) == 1) _mm512_mask_storeu_epi8(to, bits, (__m512i)v);
   if constexpr (sizeof(T) == 2) _mm512_mask_storeu_epi16(to, static_cast<__mmask32>(bits), (__m512i)v);
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_epi32(to, static_cast<__mmask16>(bits), (__m512i)v);

@@ -4,12 +4,65 @@
 #include <immintrin.h>
 #endif
 
+#include "cpu/simd/mask.h"
 #include "cpu/simd/partial.h"
 
-// Tap codes next to the lanes they belong to: one byte each in memory, lane-wide in registers, so that the mask of a
-// comparison selects values and codes alike.
+// Tap codes next to the lanes they belong to: one byte each in memory. With AVX-512 they stay bytes in registers, as a
+// mask of lanes selects bytes; elsewhere they are as wide as the lanes, so that the mask of a comparison fits both.
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
+
+#if defined(__AVX512BW__)
+
+// As many bytes as there are lanes, sixteen at least.
+template <class T>
+struct CodesOf {
+  typedef uint8_t type __attribute__((vector_size(lanes<T> < 16 ? 16 : lanes<T>)));
+};
+
+template <class T>
+using Codes = typename CodesOf<T>::type;
+
+template <class T>
+VOXPOOL_INLINE Codes<T> splat_code(int64_t code) {
+  return static_cast<uint8_t>(code) - Codes<T>{};
+}
+
+template <class T>
+VOXPOOL_INLINE Codes<T> load_codes(const uint8_t* from) {
+  if constexpr (lanes<T> == 8) return (Codes<T>)_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  Codes<T> codes;
+  std::memcpy(&codes, from, sizeof codes);
+  return codes;
+}
+
+template <class T>
+VOXPOOL_INLINE void store_codes(uint8_t* to, Codes<T> codes) {
+  std::memcpy(to, &codes, lanes<T>);
+}
+
+template <class T>
+VOXPOOL_INLINE Mask<T> less_code(Codes<T> x, Codes<T> y) {
+  if constexpr (lanes<T> <= 16) return static_cast<Mask<T>>(_mm_cmplt_epu8_mask((__m128i)x, (__m128i)y));
+  if constexpr (lanes<T> == 32) return _mm256_cmplt_epu8_mask((__m256i)x, (__m256i)y);
+  if constexpr (lanes<T> == 64) return _mm512_cmplt_epu8_mask((__m512i)x, (__m512i)y);
+}
+
+template <class T>
+VOXPOOL_INLINE Mask<T> equal_code(Codes<T> x, Codes<T> y) {
+  if constexpr (lanes<T> <= 16) return static_cast<Mask<T>>(_mm_cmpeq_epi8_mask((__m128i)x, (__m128i)y));
+  if constexpr (lanes<T> == 32) return _mm256_cmpeq_epi8_mask((__m256i)x, (__m256i)y);
+  if constexpr (lanes<T> == 64) return _mm512_cmpeq_epi8_mask((__m512i)x, (__m512i)y);
+}
+
+template <class T>
+VOXPOOL_INLINE Codes<T> select_codes(Mask<T> mask, Codes<T> x, Codes<T> y) {
+  if constexpr (lanes<T> <= 16) return (Codes<T>)_mm_mask_blend_epi8(mask, (__m128i)y, (__m128i)x);
+  if constexpr (lanes<T> == 32) return (Codes<T>)_mm256_mask_blend_epi8(mask, (__m256i)y, (__m256i)x);
+  if constexpr (lanes<T> == 64) return (Codes<T>)_mm512_mask_blend_epi8(mask, (__m512i)y, (__m512i)x);
+}
+
+#else
 
 template <int bytes>
 struct CodeLaneOf;
@@ -37,37 +90,27 @@ using CodeLane = typename CodeLaneOf<sizeof(T)>::type;
 template <class T>
 using Codes = Vector<CodeLane<T>>;
 
-#if defined(__AVX512BW__)
-
 template <class T>
-VOXPOOL_INLINE Codes<T> load_codes(const uint8_t* from) {
-  if constexpr (sizeof(T) == 1) return load(from);
-  if constexpr (sizeof(T) == 2) {
-    return (Codes<T>)_mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-  }
-  if constexpr (sizeof(T) == 4) {
-    return (Codes<T>)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  }
-  if constexpr (sizeof(T) == 8) {
-    return (Codes<T>)_mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
-  }
+VOXPOOL_INLINE Codes<T> splat_code(int64_t code) {
+  return splat(static_cast<CodeLane<T>>(code));
 }
 
 template <class T>
-VOXPOOL_INLINE void store_codes(uint8_t* to, Codes<T> codes) {
-  if constexpr (sizeof(T) == 1) store(to, codes);
-  if constexpr (sizeof(T) == 2) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi16_epi8((__m512i)codes));
-  }
-  if constexpr (sizeof(T) == 4) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8((__m512i)codes));
-  }
-  if constexpr (sizeof(T) == 8) {
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm512_cvtepi64_epi8((__m512i)codes));
-  }
+VOXPOOL_INLINE Mask<T> less_code(Codes<T> x, Codes<T> y) {
+  return (Mask<T>)(x < y);
 }
 
-#elif defined(__AVX2__)
+template <class T>
+VOXPOOL_INLINE Mask<T> equal_code(Codes<T> x, Codes<T> y) {
+  return (Mask<T>)(x == y);
+}
+
+template <class T>
+VOXPOOL_INLINE Codes<T> select_codes(Mask<T> mask, Codes<T> x, Codes<T> y) {
+  return mask ? x : y;
+}
+
+#if defined(__AVX2__)
 
 template <class T>
 VOXPOOL_INLINE Codes<T> load_codes(const uint8_t* from) {
@@ -122,18 +165,40 @@ VOXPOOL_INLINE void store_codes(uint8_t* to, Codes<T> codes) {
 
 #endif
 
+#endif
+
+// Those of lanes [begin, end); the others hold `no_tap`, which no window has.
+template <class T>
+VOXPOOL_INLINE Codes<T> load_codes(const uint8_t* from, int begin, int end) {
+#if defined(__AVX512BW__)
+  const __m512i none = _mm512_set1_epi8(-1);
+  const uint64_t bits = lane_bits<lanes<T>>(begin, end);
+  if constexpr (lanes<T> <= 16) {
+    return (Codes<T>)_mm_mask_loadu_epi8(_mm512_castsi512_si128(none), static_cast<__mmask16>(bits), from);
+  }
+  if constexpr (lanes<T> == 32) {
+    return (Codes<T>)_mm256_mask_loadu_epi8(_mm512_castsi512_si256(none), static_cast<__mmask32>(bits), from);
+  }
+  if constexpr (lanes<T> == 64) return (Codes<T>)_mm512_mask_loadu_epi8(none, bits, from);
+#endif
+  uint8_t part[lanes<T>];
+  std::memset(part, 0xff, sizeof part);
+  if (begin < end) std::memcpy(part + begin, from + begin, end - begin);
+  return load_codes<T>(part);
+}
+
 // Stores the codes of lanes [0, count).
 template <class T>
 VOXPOOL_INLINE void store_first_codes(uint8_t* to, Codes<T> codes, int count) {
+#if defined(__AVX512BW__)
+  const uint64_t bits = lane_bits<lanes<T>>(0, count);
+  if constexpr (lanes<T> <= 16) return _mm_mask_storeu_epi8(to, static_cast<__mmask16>(bits), (__m128i)codes);
+  if constexpr (lanes<T> == 32) return _mm256_mask_storeu_epi8(to, static_cast<__mmask32>(bits), (__m256i)codes);
+  if constexpr (lanes<T> == 64) return _mm512_mask_storeu_epi8(to, bits, (__m512i)codes);
+#endif
   uint8_t all[lanes<T>];
   store_codes<T>(all, codes);
-#if defined(__AVX512BW__)
-  const __mmask64 mask = lane_bits(0, count);
-  const __m512i bytes = _mm512_maskz_loadu_epi8(mask, all);
-  _mm512_mask_storeu_epi8(to, mask, bytes);
-#else
   std::memcpy(to, all, count);
-#endif
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ VOXPOOL_INLINE Vector<T> splat(T x) {
 
 template <class T>
 VOXPOOL_INLINE void prefetch(const T* address, int64_t bytes_ahead) {
-  __builtin_prefetch(reinterpret_cast<const char*>(address) + bytes_ahead);
+  __builtin_prefetch(reinterpret_cast<const char*>(address) + bytes_ahead, 0, 2);
 }
 
 // Element i of `stride` consecutive vectors that lands in lane j of phase r is i = j * stride + r. The phase is built

@@ -1,0 +1,103 @@
+#pragma once
+
+#include "core/axis.h"
+#include "cpu/kernels/axis_tables.h"
+#include "cpu/kernels/merge_rows.h"
+#include "cpu/tile_plan.h"
+
+// What the pass along w works on: rows as they lie in memory, and where their vectors may be read.
+namespace voxpool::cpu::VOXPOOL_UNIT {
+namespace {
+
+// How far ahead of the row stream lines are asked for. 2 to 4 KiB were best over k2 s2 and k3 s2 from memory.
+constexpr int64_t prefetch_bytes = 8192;
+
+// Channels-last asks for the taps of every column, channels-first only for the first taps of the columns that begin in
+// the leading padding, a vector at a time.
+class ColumnTables {
+ public:
+  ColumnTables() = default;
+  static int64_t bytes(const Axis& w, Layout layout) {
+    return layout == Layout::channels_last ? TapTable::bytes(w)
+                                           : Scratch::bytes_for<uint8_t>(padded_columns(w) + vector_bytes);
+  }
+
+  ColumnTables(const Axis& w, Layout layout, Scratch& scratch) {
+    if (layout == Layout::channels_last) {
+      taps_ = TapTable(w, scratch);
+      return;
+    }
+    const int64_t padded = padded_columns(w);
+    uint8_t* first = scratch.take<uint8_t>(padded + vector_bytes);
+    for (int64_t o = 0; o < padded + vector_bytes; ++o)
+      first[o] = o < padded ? static_cast<uint8_t>(w.taps(o).begin) : 0;
+    first_tap_ = first;
+    padded_ = padded;
+  }
+
+  VOXPOOL_INLINE const OutputTaps& taps(int64_t column) const { return taps_[column]; }
+
+  template <class Lane>
+  VOXPOOL_INLINE Codes<Lane> first_taps(int64_t column) const {
+    return column < padded_ ? load_codes<Lane>(first_tap_ + column) : Codes<Lane>{};
+  }
+
+ private:
+  static int64_t padded_columns(const Axis& w) {
+    const int64_t padded = ceil_div(w.pad_begin, w.stride);
+    return padded < w.out ? padded : w.out;
+  }
+
+  TapTable taps_;
+  const uint8_t* first_tap_ = nullptr;
+  int64_t padded_ = 0;
+};
+
+struct ColumnPass {
+  Axis w;
+  Range columns;          // of the output
+  int64_t channels;       // lanes of one column: 1 in channels-first
+  int64_t column_stride;  // elements from one input column to the next
+  int64_t code_step;      // by how much one tap along w raises the code; 1 in channels-first
+  ColumnTables tables;
+};
+
+// An input row, and what its taps along d and h add to the codes of its taps along w.
+template <class E>
+struct InputRow {
+  const typename E::Raw* data;
+  int64_t code;
+};
+
+// The rows of one window, in scan order.
+template <class E>
+struct InputRows {
+  const InputRow<E>* rows;
+  int count;
+};
+
+template <class E, class Sink>
+using ReduceColumns = void (*)(const ColumnPass&, InputRows<E>, const Sink&);
+
+// Vectors of the row where all of it lies inside the row ...
+template <class Raw>
+struct InsideRow {
+  const Raw* row;
+  VOXPOOL_INLINE Vector<Raw> at(int64_t position) const { return load(row + position); }
+};
+
+// ... and where it may not: positions outside hold the lowest value, which never wins.
+template <class E>
+struct AcrossRowEnds {
+  const typename E::Raw* row;
+  int64_t length;
+
+  VOXPOOL_INLINE Vector<typename E::Raw> at(int64_t position) const {
+    constexpr int n = lanes<typename E::Raw>;
+    const auto lane = [](int64_t i) { return static_cast<int>(i < 0 ? 0 : i < n ? i : n); };
+    return load_range(row + position, lane(-position), lane(length - position), E::raw_lowest);
+  }
+};
+
+}  // namespace
+}  // namespace voxpool::cpu::VOXPOOL_UNIT
