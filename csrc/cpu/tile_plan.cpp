@@ -89,17 +89,12 @@ Tile tile(const Geometry& g, Layout layout, const Plan& plan, int64_t unit) {
   return nth_tile({g.d().out, g.h().out, g.w().out}, layout == Layout::channels_first ? g.channels : 1, plan, unit);
 }
 
-int64_t gather_planes(const Geometry& g) { return std::min(ceil_div(g.d().reach() + 1, g.d().stride), g.d().out); }
-
-int64_t gather_lines(const Geometry& g, const Plan& plan) {
-  return std::min(ceil_div(plan.rows + g.h().reach(), g.h().stride) + 1, g.h().out);
-}
-
 Plan plan_gather(const Geometry& g, Layout layout, int64_t element_bytes, int64_t threads, int64_t budget) {
   const bool first = layout == Layout::channels_first;
   const int64_t volumes = g.batch * (first ? g.channels : 1);
   const int64_t row_bytes = g.w().out * (first ? 1 : g.channels) * (std::max<int64_t>(element_bytes, 4) + 1);
-  const int64_t most_rows = std::max<int64_t>(budget / (row_bytes * gather_planes(g)), 4) * g.h().stride;
+  const int64_t planes_at_once = std::min(ceil_div(g.d().reach() + 1, g.d().stride), g.d().out);
+  const int64_t most_rows = std::max<int64_t>(budget / (row_bytes * planes_at_once), 4) * g.h().stride;
   int64_t rows = even_share(g.h().in, std::min(most_rows, g.h().in));
 
   const int64_t wanted = threads > 1 ? threads * pieces_per_thread : 1;

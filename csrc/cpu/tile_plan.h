@@ -41,9 +41,6 @@ Tile tile(const Geometry& geometry, Layout layout, const Plan& plan, int64_t uni
 // plane needs stay within `budget` for the next; and enough of them for `threads`.
 Plan plan_gather(const Geometry& geometry, Layout layout, int64_t element_bytes, int64_t threads, int64_t budget);
 
-// Output planes and, per plane, output rows that the input rows of one tile read at a time.
-int64_t gather_planes(const Geometry& geometry);
-int64_t gather_lines(const Geometry& geometry, const Plan& plan);
 Tile gather_tile_of(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);  // ranges of the input
 
 }  // namespace voxpool::cpu

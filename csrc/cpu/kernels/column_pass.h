@@ -93,9 +93,7 @@ struct AcrossRowEnds {
   int64_t length;
 
   VOXPOOL_INLINE Vector<typename E::Raw> at(int64_t position) const {
-    constexpr int n = lanes<typename E::Raw>;
-    const auto lane = [](int64_t i) { return static_cast<int>(i < 0 ? 0 : i < n ? i : n); };
-    return load_range(row + position, lane(-position), lane(length - position), E::raw_lowest);
+    return load_range(row + position, LaneRange<lanes<typename E::Raw>>(-position, length - position), E::raw_lowest);
   }
 };
 

@@ -50,15 +50,38 @@ T* input_row(const Backward& p, const Tile& t, int64_t d, int64_t h) {
   return static_cast<T*>(p.grad_input) + (t.n * in.n + t.c * in.c + d * in.d + h * in.h);
 }
 
+// The tables and the function that gather one row.
+template <class T, Layout layout>
+struct RowGather;
+
 template <class T>
-class GatherLast {
+struct RowGather<T, Layout::channels_first> {
+  const Axis& w;
+  GatherRowFirst<T> gather;
+
+  static int64_t bytes(const Geometry&) { return 0; }
+  RowGather(const Backward& p, Scratch&) : w(p.geometry.w()), gather(select_gather_row_first<T>(w)) {}
+  void operator()(GradientRows<T> rows, T* grad_input) const { gather(w, rows, grad_input); }
+};
+
+template <class T>
+struct RowGather<T, Layout::channels_last> {
+  ColumnsLast columns;
+
+  static int64_t bytes(const Geometry& g) { return WindowTable::bytes(g.w()); }
+  RowGather(const Backward& p, Scratch& scratch)
+      : columns{p.geometry.w().in, p.geometry.channels, p.input_strides.w, WindowTable(p.geometry.w(), scratch)} {}
+  void operator()(GradientRows<T> rows, T* grad_input) const { gather_row_last<T>(columns, rows, grad_input); }
+};
+
+template <class T, Layout layout>
+class GatherBackward {
  public:
-  GatherLast(const Backward& problem, const Plan&)
+  explicit GatherBackward(const Backward& problem)
       : p_(problem),
-        g_(problem.geometry),
-        scratch_(RowWindows::bytes(g_) + WindowTable::bytes(g_.w())),
-        windows_(g_, scratch_),
-        pass_{g_.w().in, g_.channels, p_.input_strides.w, WindowTable(g_.w(), scratch_)} {}
+        scratch_(RowWindows::bytes(p_.geometry) + RowGather<T, layout>::bytes(p_.geometry)),
+        windows_(p_.geometry, scratch_),
+        gather_row_(p_, scratch_) {}
 
   void run(const Tile& t) {
     const Strides& out = p_.output_strides;
@@ -71,95 +94,16 @@ class GatherLast {
           const int64_t at = od * out.d + oh * out.h;
           rows[count++] = {volume.gradient + at, volume.taps + at, code};
         });
-        gather_row_last<T>(pass_, {rows, count}, input_row<T>(p_, t, d, h));
+        gather_row_({rows, count}, input_row<T>(p_, t, d, h));
       }
     }
   }
 
  private:
   const Backward& p_;
-  const Geometry& g_;
   Scratch scratch_;
   const RowWindows windows_;
-  const ColumnsLast pass_;
-};
-
-// Channels-first rows are staged once for all the input rows of a tile that read them: widened to the type of the sum,
-// with room at both ends so that no vector needs to look where its row ends.
-template <class T>
-class GatherFirst {
-  using Lane = typename GradientLanes<T>::Lane;
-
- public:
-  GatherFirst(const Backward& problem, const Plan& plan)
-      : p_(problem),
-        g_(problem.geometry),
-        gather_row_(select_gather_row_first<T>(g_.w())),
-        staged_(g_.w(), lanes<Lane>),
-        planes_(gather_planes(g_)),
-        lines_(gather_lines(g_, plan)),
-        scratch_(Scratch::bytes_for<Lane>(rows() * staged_.length) +
-                 Scratch::bytes_for<uint8_t>(rows() * staged_.length) + Scratch::bytes_for<int64_t>(rows()) +
-                 RowWindows::bytes(g_) + SlotTable::bytes(g_.d().out) + SlotTable::bytes(g_.h().out)),
-        windows_(g_, scratch_),
-        plane_slot_(g_.d().out, planes_, scratch_),
-        line_slot_(g_.h().out, lines_, scratch_),
-        gradients_(scratch_.template take<Lane>(rows() * staged_.length)),
-        taps_(scratch_.template take<uint8_t>(rows() * staged_.length)),
-        holds_(scratch_.template take<int64_t>(rows())) {
-    for (int64_t i = 0; i < rows() * staged_.length; ++i) gradients_[i] = 0;
-    std::memset(taps_, 0xff, rows() * staged_.length);
-  }
-
-  void run(const Tile& t) {
-    for (int64_t i = 0; i < rows(); ++i) holds_[i] = -1;
-    const OutputVolume<T> volume(p_, t);
-    GradientRow<Lane> rows[most_taps];
-    for (int64_t d = t.d.begin; d < t.d.end; ++d) {
-      for (int64_t h = t.h.begin; h < t.h.end; ++h) {
-        int count = 0;
-        windows_.for_each(p_.code, d, h,
-                          [&](int64_t od, int64_t oh, int64_t code) { rows[count++] = stage(volume, od, oh, code); });
-        gather_row_(g_.w(), {rows, count}, input_row<T>(p_, t, d, h));
-      }
-    }
-  }
-
- private:
-  int64_t rows() const { return planes_ * lines_; }
-
-  GradientRow<Lane> stage(const OutputVolume<T>& volume, int64_t od, int64_t oh, int64_t code) {
-    const int64_t slot = plane_slot_[od] * lines_ + line_slot_[oh];
-    Lane* gradient = gradients_ + slot * staged_.length + staged_.before;
-    uint8_t* taps = taps_ + slot * staged_.length + staged_.before;
-    const int64_t row = od * g_.h().out + oh;
-    if (holds_[slot] != row) {
-      holds_[slot] = row;
-      const int64_t at = od * p_.output_strides.d + oh * p_.output_strides.h;
-      copy_row(volume.gradient + at, gradient);
-      std::memcpy(taps, volume.taps + at, g_.w().out);
-    }
-    return {gradient, taps, code};
-  }
-
-  void copy_row(const T* from, Lane* to) const {
-    constexpr int n = lanes<Lane>;
-    int64_t i = 0;
-    for (; i + n <= g_.w().out; i += n) store(to + i, GradientLanes<T>::load(from + i));
-    if (i < g_.w().out) store(to + i, GradientLanes<T>::load_range(from + i, 0, static_cast<int>(g_.w().out - i)));
-  }
-
-  const Backward& p_;
-  const Geometry& g_;
-  const GatherRowFirst<T> gather_row_;
-  const StagedRow staged_;
-  const int64_t planes_, lines_;  // staged rows at a time, along d and h
-  Scratch scratch_;
-  const RowWindows windows_;
-  const SlotTable plane_slot_, line_slot_;
-  Lane* gradients_;
-  uint8_t* taps_;
-  int64_t* holds_;  // the row in each slot
+  const RowGather<T, layout> gather_row_;
 };
 
 template <Layout layout>
@@ -184,8 +128,7 @@ Plan gather_plan(const Backward& p, int64_t threads) {
 template <Layout layout>
 void gather_run(const Backward& p, const Plan& plan, int64_t begin, int64_t end) {
   dispatch_floating(p.dtype, [&]<class T>(T) {
-    using Gather = std::conditional_t<layout == Layout::channels_first, GatherFirst<T>, GatherLast<T>>;
-    Gather gather(p, plan);
+    GatherBackward<T, layout> gather(p);
     for (int64_t unit = begin; unit < end; ++unit) gather.run(gather_tile_of(p.geometry, layout, plan, unit));
   });
 }

@@ -4,9 +4,9 @@
 
 #include "cpu/kernels/gradient_rows.h"
 
-// One row of grad_input, channels-first. With u = w + pad_begin = m * stride + r, tap t of output o reads u when
-// o * stride + t * dilation = u: the elements of phase r get gradients from output m - q for each tap with
-// t * dilation = q * stride + r, and the outputs ascend when q descends.
+// One row of grad_input, channels-first. Tap t of output o reads element w = o * stride - pad + t * dilation. Elements
+// w = m * stride + r of phase r therefore get gradients from output m + q by the taps with
+// t * dilation = r + pad - q * stride, and the outputs ascend with q.
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
@@ -14,103 +14,166 @@ namespace {
 template <int stride>
 constexpr int blocks_together = stride >= 4 ? 1 : 4 / stride;
 
-// Windows that do not exist are read before the first and after the last window of a row: rows are staged with that
-// much room on both sides, where no tap is stored.
-struct StagedRow {
-  int64_t before;  // windows
-  int64_t length;
+template <class T>
+using GatherRowFirst = void (*)(const Axis&, GradientRows<T>, T* grad_input);
 
-  StagedRow(const Axis& w, int64_t vector_lanes)
-      : before(w.reach() / w.stride + 1), length(before + w.out + w.reach() / w.stride + 2 + 4 * vector_lanes) {}
+template <class Lane>
+struct TapsAndGradients {
+  Codes<Lane> taps;
+  Vector<Lane> gradient;
 };
 
-template <class T>
-using GatherRowFirst = void (*)(const Axis&, GradientRows<typename GradientLanes<T>::Lane>, T* grad_input);
+// A vector of windows of a row, first window at `at`. Where some of them may not exist, `exist` tells which do: the
+// others have no tap.
+template <class T, bool all_exist>
+VOXPOOL_INLINE TapsAndGradients<typename GradientLanes<T>::Lane> load_windows(
+    const GradientRow<T>& row, int64_t at, const LaneRange<lanes<typename GradientLanes<T>::Lane>>& exist) {
+  using Lane = typename GradientLanes<T>::Lane;
+  if constexpr (all_exist) {
+    return {load_codes<Lane>(row.taps + at), GradientLanes<T>::load(row.gradient + at)};
+  } else {
+    return {load_codes<Lane>(row.taps + at, exist), GradientLanes<T>::load_range(row.gradient + at, exist)};
+  }
+}
 
-template <class Lane, int stride, int kernel, int blocks>
-VOXPOOL_INLINE void gather_phases(const Axis& w, GradientRows<Lane> rows, int64_t m,
-                                  Vector<Lane> (&sums)[blocks * stride]) {
-  constexpr int n = lanes<Lane>;
-  const auto add = [&](const GradientRow<Lane>& row, int64_t q, int64_t tap, int r) VOXPOOL_LAMBDA_INLINE {
-    const Codes<Lane> code = splat_code<Lane>(row.code + tap);
-#pragma GCC unroll 4
-    for (int b = 0; b < blocks; ++b) {
-      const int64_t at = m - q + b * n;
-      const Mask<Lane> chosen = equal_code<Lane>(load_codes<Lane>(row.taps + at), code);
-      add_where<Lane>(sums[b * stride + r], chosen, load(row.gradient + at));
-    }
-  };
-  for (int i = 0; i < rows.count; ++i) {
-    const GradientRow<Lane>& row = rows.rows[i];
-    if constexpr (kernel != 0) {
-#pragma GCC unroll 4
-      for (int q = (kernel - 1) / stride; q >= 0; --q) {
-        for (int r = 0; r < stride && q * stride + r < kernel; ++r) add(row, q, q * stride + r, r);
+// Rounded down.
+constexpr int64_t floor_div(int64_t x, int64_t y) { return x >= 0 ? x / y : -ceil_div(-x, y); }
+
+// A window known to the compiler, of dilation 1.
+template <int stride_, int kernel_, int pad_>
+struct FixedWindow {
+  static constexpr int stride = stride_, kernel = kernel_, pad = pad_;
+  static constexpr int first_q = static_cast<int>(-floor_div(kernel - 1 - pad, stride));
+  static constexpr int last_q = (stride - 1 + pad) / stride;
+};
+
+template <class T, class W, int blocks, bool all_exist>
+VOXPOOL_INLINE void gather_phases(const Axis& w, GradientRows<T> rows, int64_t m,
+                                  Vector<typename GradientLanes<T>::Lane> (&sums)[blocks * W::stride]) {
+  using Lane = typename GradientLanes<T>::Lane;
+  constexpr int n = lanes<Lane>, groups = W::last_q - W::first_q + 1;
+  LaneRange<n> exist[groups * blocks];
+  if constexpr (!all_exist) {
+    for (int g = 0; g < groups; ++g) {
+      for (int b = 0; b < blocks; ++b) {
+        const int64_t at = m + W::first_q + g + b * n;
+        exist[g * blocks + b] = LaneRange<n>(-at, w.out - at);
       }
-    } else {
-      for (int64_t t = w.kernel - 1; t >= 0; --t) {
-        const int64_t distance = t * w.dilation, q = distance / stride, r = distance % stride;
-        if (r == 0) add(row, q, t, 0);
-        if constexpr (stride > 1) {
-          if (r == 1) add(row, q, t, 1);
-        }
-        if constexpr (stride > 2) {
-          if (r == 2) add(row, q, t, 2);
-        }
-        if constexpr (stride > 3) {
-          if (r == 3) add(row, q, t, 3);
+    }
+  }
+  for (int i = 0; i < rows.count; ++i) {
+    const GradientRow<T>& row = rows.rows[i];
+#pragma GCC unroll 4
+    for (int g = 0; g < groups; ++g) {
+      const int q = W::first_q + g;
+#pragma GCC unroll 4
+      for (int b = 0; b < blocks; ++b) {
+        const auto windows = load_windows<T, all_exist>(row, m + q + b * n, exist[g * blocks + b]);
+#pragma GCC unroll 4
+        for (int r = 0; r < W::stride; ++r) {
+          const int tap = r + W::pad - q * W::stride;
+          if (tap < 0 || tap >= W::kernel) continue;
+          const Codes<Lane> code = splat_code<Lane>(row.code + tap);
+          add_where<Lane>(sums[b * W::stride + r], equal_code<Lane>(windows.taps, code), windows.gradient);
         }
       }
     }
   }
 }
 
-// Stores phases woven into consecutive elements, those of them in [begin, end).
-template <class T, int stride, int... k>
-VOXPOOL_INLINE void store_woven(T* to, const Vector<typename GradientLanes<T>::Lane> (&phases)[stride], int64_t begin,
-                                int64_t end, std::integer_sequence<int, k...>) {
+// Any window: q ascends when t descends.
+template <int stride_>
+struct AnyWindow {
+  static constexpr int stride = stride_, kernel = 0;
+};
+
+template <class T, int stride, int blocks, bool all_exist>
+VOXPOOL_INLINE void gather_any_phases(const Axis& w, GradientRows<T> rows, int64_t m,
+                                      Vector<typename GradientLanes<T>::Lane> (&sums)[blocks * stride]) {
   using Lane = typename GradientLanes<T>::Lane;
   constexpr int n = lanes<Lane>;
-  if (begin <= 0 && end >= stride * n) {
+  for (int i = 0; i < rows.count; ++i) {
+    const GradientRow<T>& row = rows.rows[i];
+    for (int64_t t = w.kernel - 1; t >= 0; --t) {
+      // r + pad - t * dilation is a multiple of the stride.
+      const int64_t beyond = w.pad_begin - t * w.dilation, q = -floor_div(-beyond, stride), r = q * stride - beyond;
+      const Codes<Lane> code = splat_code<Lane>(row.code + t);
+      const auto add = [&](int phase) VOXPOOL_LAMBDA_INLINE {
+#pragma GCC unroll 4
+        for (int b = 0; b < blocks; ++b) {
+          const int64_t at = m + q + b * n;
+          const auto windows = load_windows<T, all_exist>(row, at, LaneRange<n>(-at, w.out - at));
+          add_where<Lane>(sums[b * stride + phase], equal_code<Lane>(windows.taps, code), windows.gradient);
+        }
+      };
+      if (r == 0) add(0);
+      if constexpr (stride > 1) {
+        if (r == 1) add(1);
+      }
+      if constexpr (stride > 2) {
+        if (r == 2) add(2);
+      }
+      if constexpr (stride > 3) {
+        if (r == 3) add(3);
+      }
+    }
+  }
+}
+
+// Stores phases woven into consecutive elements, the first `count` of them.
+template <class T, int stride, int... k>
+VOXPOOL_INLINE void store_woven(T* to, const Vector<typename GradientLanes<T>::Lane> (&phases)[stride], int64_t count,
+                                std::integer_sequence<int, k...>) {
+  using Lane = typename GradientLanes<T>::Lane;
+  constexpr int n = lanes<Lane>;
+  if (count >= stride * n) {
     (GradientLanes<T>::store(to + k * n, weave<Lane, k>(phases)), ...);
   } else {
-    const auto clamp = [](int64_t x) { return static_cast<int>(x < 0 ? 0 : x < n ? x : n); };
-    (GradientLanes<T>::store_range(to + k * n, weave<Lane, k>(phases), clamp(begin - k * n), clamp(end - k * n)), ...);
+    (GradientLanes<T>::store_range(to + k * n, weave<Lane, k>(phases), LaneRange<n>(0, count - k * n)), ...);
   }
 }
 
-template <class T, int stride, int kernel, int blocks>
-VOXPOOL_INLINE void gather_blocks(const Axis& w, GradientRows<typename GradientLanes<T>::Lane> rows, int64_t m,
-                                  T* grad_input) {
+template <class T, class W, int blocks>
+VOXPOOL_INLINE void gather_blocks(const Axis& w, GradientRows<T> rows, int64_t m, T* grad_input) {
   using Lane = typename GradientLanes<T>::Lane;
-  constexpr int elements = stride * lanes<Lane>;  // of one block
-  constexpr auto vectors = std::make_integer_sequence<int, stride>();
+  constexpr int stride = W::stride, n = lanes<Lane>;
   Vector<Lane> sums[blocks * stride] = {};
-  gather_phases<Lane, stride, kernel, blocks>(w, rows, m, sums);
+  const auto gather = [&]<bool all_exist>(std::bool_constant<all_exist>) VOXPOOL_LAMBDA_INLINE {
+    if constexpr (W::kernel != 0) {
+      gather_phases<T, W, blocks, all_exist>(w, rows, m, sums);
+    } else {
+      gather_any_phases<T, stride, blocks, all_exist>(w, rows, m, sums);
+    }
+  };
+  const int64_t first = m - floor_div(w.reach() - w.pad_begin, stride);
+  const int64_t last = m + blocks * n - 1 + (stride - 1 + w.pad_begin) / stride;
+  if (first >= 0 && last < w.out) {
+    gather(std::true_type());
+  } else {
+    gather(std::false_type());
+  }
 #pragma GCC unroll 4
   for (int b = 0; b < blocks; ++b) {
     Vector<Lane> phases[stride];
     for (int r = 0; r < stride; ++r) phases[r] = sums[b * stride + r];
-    const int64_t column = m * stride - w.pad_begin + b * elements;
-    store_woven<T>(grad_input + column, phases, -column, w.in - column, vectors);
+    const int64_t column = (m + b * n) * stride;
+    store_woven<T>(grad_input + column, phases, w.in - column, std::make_integer_sequence<int, stride>());
   }
 }
 
-template <class T, int stride, int kernel>
-void gather_row_first(const Axis& w, GradientRows<typename GradientLanes<T>::Lane> rows, T* grad_input) {
+template <class T, class W>
+void gather_row_first(const Axis& w, GradientRows<T> rows, T* grad_input) {
   constexpr int n = lanes<typename GradientLanes<T>::Lane>;
-  constexpr int together = blocks_together<stride>;
-  const int64_t end = (w.pad_begin + w.in - 1) / stride + 1;
-  int64_t m = w.pad_begin / stride;
-  for (; m + (together - 1) * n < end; m += together * n) {
-    gather_blocks<T, stride, kernel, together>(w, rows, m, grad_input);
-  }
-  for (; m < end; m += n) gather_blocks<T, stride, kernel, 1>(w, rows, m, grad_input);
+  constexpr int together = blocks_together<W::stride>;
+  const int64_t end = ceil_div(w.in, W::stride);
+  int64_t m = 0;
+  for (; m + (together - 1) * n < end; m += together * n) gather_blocks<T, W, together>(w, rows, m, grad_input);
+  for (; m < end; m += n) gather_blocks<T, W, 1>(w, rows, m, grad_input);
 }
 
 // Any stride: one element at a time.
 template <class T>
-void gather_row_first_scalar(const Axis& w, GradientRows<typename GradientLanes<T>::Lane> rows, T* grad_input) {
+void gather_row_first_scalar(const Axis& w, GradientRows<T> rows, T* grad_input) {
   for (int64_t column = 0; column < w.in; ++column) {
     const Range windows = w.windows(column);
     Sum<T> sum = 0;
@@ -118,7 +181,7 @@ void gather_row_first_scalar(const Axis& w, GradientRows<typename GradientLanes<
       const auto& row = rows.rows[i];
       for (int64_t o = windows.begin; o < windows.end; ++o) {
         const int64_t tap = w.tap_on(o, column);
-        if (tap >= 0 && row.taps[o] == row.code + tap) sum += row.gradient[o];
+        if (tap >= 0 && row.taps[o] == row.code + tap) sum += cpu::widen(row.gradient[o]);
       }
     }
     grad_input[column] = cpu::narrow<T>(sum);
@@ -127,19 +190,23 @@ void gather_row_first_scalar(const Axis& w, GradientRows<typename GradientLanes<
 
 template <class T>
 GatherRowFirst<T> select_gather_row_first(const Axis& w) {
-  const bool dense = w.dilation == 1;
+  const auto is = [&](int64_t kernel, int64_t pad) {
+    return w.dilation == 1 && w.kernel == kernel && w.pad_begin == pad;
+  };
   switch (w.stride) {
     case 1:
-      if (dense && w.kernel == 3) return gather_row_first<T, 1, 3>;
-      return gather_row_first<T, 1, 0>;
+      if (is(3, 0)) return gather_row_first<T, FixedWindow<1, 3, 0>>;
+      if (is(3, 1)) return gather_row_first<T, FixedWindow<1, 3, 1>>;
+      return gather_row_first<T, AnyWindow<1>>;
     case 2:
-      if (dense && w.kernel == 2) return gather_row_first<T, 2, 2>;
-      if (dense && w.kernel == 3) return gather_row_first<T, 2, 3>;
-      return gather_row_first<T, 2, 0>;
+      if (is(2, 0)) return gather_row_first<T, FixedWindow<2, 2, 0>>;
+      if (is(3, 0)) return gather_row_first<T, FixedWindow<2, 3, 0>>;
+      if (is(3, 1)) return gather_row_first<T, FixedWindow<2, 3, 1>>;
+      return gather_row_first<T, AnyWindow<2>>;
     case 3:
-      return gather_row_first<T, 3, 0>;
+      return gather_row_first<T, AnyWindow<3>>;
     case 4:
-      return gather_row_first<T, 4, 0>;
+      return gather_row_first<T, AnyWindow<4>>;
     default:
       return gather_row_first_scalar<T>;
   }

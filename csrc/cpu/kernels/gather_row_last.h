@@ -36,16 +36,17 @@ VOXPOOL_INLINE void gather_channels(GradientRows<T> rows, const InputWindows& co
 template <class T>
 VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(GradientRows<T> rows,
                                                                             const InputWindows& column,
-                                                                            int64_t channels, int64_t c, int count) {
+                                                                            int64_t channels, int64_t c) {
   using Lane = typename GradientLanes<T>::Lane;
+  const LaneRange<lanes<Lane>> left(0, channels - c);
   Vector<Lane> sum{};
   for (int i = 0; i < rows.count; ++i) {
     const GradientRow<T>& row = rows.rows[i];
     for (int64_t j = 0; j < column.count; ++j) {
       const int64_t at = column.windows[j].output * channels + c;
-      const Mask<Lane> chosen = equal_code<Lane>(load_codes<Lane>(row.taps + at, 0, count),
-                                                 splat_code<Lane>(row.code + column.windows[j].tap));
-      add_where<Lane>(sum, chosen, GradientLanes<T>::load_range(row.gradient + at, 0, count));
+      const Mask<Lane> chosen =
+          equal_code<Lane>(load_codes<Lane>(row.taps + at, left), splat_code<Lane>(row.code + column.windows[j].tap));
+      add_where<Lane>(sum, chosen, GradientLanes<T>::load_range(row.gradient + at, left));
     }
   }
   return sum;
@@ -72,8 +73,8 @@ void gather_row_last(const ColumnsLast& pass, GradientRows<T> rows, T* grad_inpu
       GradientLanes<T>::store(to + c, sum[0]);
     }
     if (c < pass.channels) {
-      const int left = static_cast<int>(pass.channels - c);
-      GradientLanes<T>::store_range(to + c, gather_last_channels<T>(rows, column, pass.channels, c, left), 0, left);
+      const LaneRange<n> left(0, pass.channels - c);
+      GradientLanes<T>::store_range(to + c, gather_last_channels<T>(rows, column, pass.channels, c), left);
     }
   }
 }

@@ -50,9 +50,9 @@ struct ToOutput {
       if constexpr (tracks_taps(track)) store_codes<Lane>(codes + i, best.code);
       return;
     }
-    const int left = static_cast<int>(length - i);
-    store_range(values + i, E::encode(best.value), 0, left);
-    if constexpr (tracks_taps(track)) store_first_codes<Lane>(codes + i, best.code, left);
+    const LaneRange<n> left(0, length - i);
+    store_range(values + i, E::encode(best.value), left);
+    if constexpr (tracks_taps(track)) store_codes<Lane>(codes + i, best.code, left);
   }
 };
 

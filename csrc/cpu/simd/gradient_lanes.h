@@ -14,11 +14,11 @@ struct GradientLanes {
 
   VOXPOOL_INLINE static Vector<Lane> load(const T* from) { return VOXPOOL_UNIT::load(from); }
   VOXPOOL_INLINE static void store(T* to, Vector<Lane> v) { VOXPOOL_UNIT::store(to, v); }
-  VOXPOOL_INLINE static Vector<Lane> load_range(const T* from, int begin, int end) {
-    return VOXPOOL_UNIT::load_range(from, begin, end, T{});
+  VOXPOOL_INLINE static Vector<Lane> load_range(const T* from, const LaneRange<lanes<Lane>>& range) {
+    return VOXPOOL_UNIT::load_range(from, range, T{});
   }
-  VOXPOOL_INLINE static void store_range(T* to, Vector<Lane> v, int begin, int end) {
-    VOXPOOL_UNIT::store_range(to, v, begin, end);
+  VOXPOOL_INLINE static void store_range(T* to, Vector<Lane> v, const LaneRange<lanes<Lane>>& range) {
+    VOXPOOL_UNIT::store_range(to, v, range);
   }
 };
 
@@ -86,23 +86,27 @@ struct GradientLanes<Half<mantissa>> {
   }
 #endif
 
-  VOXPOOL_INLINE static Vector<float> load_range(const T* from, int begin, int end) {
 #if defined(__AVX512BW__)
-    return widen(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(lane_bits<lanes<float>>(begin, end)), from));
-#endif
+  VOXPOOL_INLINE static Vector<float> load_range(const T* from, const LaneRange<lanes<float>>& range) {
+    return widen(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(range.bits), from));
+  }
+  VOXPOOL_INLINE static void store_range(T* to, Vector<float> v, const LaneRange<lanes<float>>& range) {
+    _mm256_mask_storeu_epi16(to, static_cast<__mmask16>(range.bits), narrow(v));
+  }
+#else
+  VOXPOOL_INLINE static Vector<float> load_range(const T* from, const LaneRange<lanes<float>>& range) {
     T part[lanes<float>] = {};
+    const auto [begin, end] = range;
     if (begin < end) std::memcpy(part + begin, from + begin, (end - begin) * sizeof(T));
     return load(part);
   }
-
-  VOXPOOL_INLINE static void store_range(T* to, Vector<float> v, int begin, int end) {
-#if defined(__AVX512BW__)
-    return _mm256_mask_storeu_epi16(to, static_cast<__mmask16>(lane_bits<lanes<float>>(begin, end)), narrow(v));
-#endif
+  VOXPOOL_INLINE static void store_range(T* to, Vector<float> v, const LaneRange<lanes<float>>& range) {
     T part[lanes<float>];
     store(part, v);
+    const auto [begin, end] = range;
     if (begin < end) std::memcpy(to + begin, part + begin, (end - begin) * sizeof(T));
   }
+#endif
 };
 
 // Adds the gradients where the mask is set.

@@ -167,38 +167,37 @@ VOXPOOL_INLINE void store_codes(uint8_t* to, Codes<T> codes) {
 
 #endif
 
-// Those of lanes [begin, end); the others hold `no_tap`, which no window has.
+// Those of a range of lanes; the others hold `no_tap`, which no window has.
 template <class T>
-VOXPOOL_INLINE Codes<T> load_codes(const uint8_t* from, int begin, int end) {
+VOXPOOL_INLINE Codes<T> load_codes(const uint8_t* from, const LaneRange<lanes<T>>& range) {
 #if defined(__AVX512BW__)
   const __m512i none = _mm512_set1_epi8(-1);
-  const uint64_t bits = lane_bits<lanes<T>>(begin, end);
   if constexpr (lanes<T> <= 16) {
-    return (Codes<T>)_mm_mask_loadu_epi8(_mm512_castsi512_si128(none), static_cast<__mmask16>(bits), from);
+    return (Codes<T>)_mm_mask_loadu_epi8(_mm512_castsi512_si128(none), static_cast<__mmask16>(range.bits), from);
   }
   if constexpr (lanes<T> == 32) {
-    return (Codes<T>)_mm256_mask_loadu_epi8(_mm512_castsi512_si256(none), static_cast<__mmask32>(bits), from);
+    return (Codes<T>)_mm256_mask_loadu_epi8(_mm512_castsi512_si256(none), static_cast<__mmask32>(range.bits), from);
   }
-  if constexpr (lanes<T> == 64) return (Codes<T>)_mm512_mask_loadu_epi8(none, bits, from);
-#endif
+  if constexpr (lanes<T> == 64) return (Codes<T>)_mm512_mask_loadu_epi8(none, range.bits, from);
+#else
   uint8_t part[lanes<T>];
   std::memset(part, 0xff, sizeof part);
-  if (begin < end) std::memcpy(part + begin, from + begin, end - begin);
+  if (range.begin < range.end) std::memcpy(part + range.begin, from + range.begin, range.end - range.begin);
   return load_codes<T>(part);
+#endif
 }
 
-// Stores the codes of lanes [0, count).
 template <class T>
-VOXPOOL_INLINE void store_first_codes(uint8_t* to, Codes<T> codes, int count) {
+VOXPOOL_INLINE void store_codes(uint8_t* to, Codes<T> codes, const LaneRange<lanes<T>>& range) {
 #if defined(__AVX512BW__)
-  const uint64_t bits = lane_bits<lanes<T>>(0, count);
-  if constexpr (lanes<T> <= 16) return _mm_mask_storeu_epi8(to, static_cast<__mmask16>(bits), (__m128i)codes);
-  if constexpr (lanes<T> == 32) return _mm256_mask_storeu_epi8(to, static_cast<__mmask32>(bits), (__m256i)codes);
-  if constexpr (lanes<T> == 64) return _mm512_mask_storeu_epi8(to, bits, (__m512i)codes);
-#endif
+  if constexpr (lanes<T> <= 16) _mm_mask_storeu_epi8(to, static_cast<__mmask16>(range.bits), (__m128i)codes);
+  if constexpr (lanes<T> == 32) _mm256_mask_storeu_epi8(to, static_cast<__mmask32>(range.bits), (__m256i)codes);
+  if constexpr (lanes<T> == 64) _mm512_mask_storeu_epi8(to, range.bits, (__m512i)codes);
+#else
   uint8_t all[lanes<T>];
   store_codes<T>(all, codes);
-  std::memcpy(to, all, count);
+  if (range.begin < range.end) std::memcpy(to + range.begin, all + range.begin, range.end - range.begin);
+#endif
 }
 
 }  // namespace
