@@ -2,11 +2,11 @@
 #include <torch/extension.h>
 #include <voxpool/info.h>
 
-#include "bindings/pool.h"
+#include "bindings/bind_pool.h"
 #include "ops/explain.h"
 
 // voxpool._C: what the dispatcher cannot offer. torch.ops.voxpool parses every argument at every call, which takes
-// longer than pooling a small tensor; Pool converts them once.
+// longer than pooling a small tensor; bind_pool converts them once.
 namespace voxpool::bindings {
 namespace {
 
@@ -61,14 +61,17 @@ py::dict build_info_dict() {
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   using py::arg;
-  const auto no_gil = py::call_guard<py::gil_scoped_release>();
 
-  py::class_<Pool>(m, "Pool", "A max-pooling whose arguments were converted once; called with a tensor.")
-      .def(py::init<IntList, IntList, Padding, IntList, bool, int>(), arg("kernel_size"), arg("stride"), arg("padding"),
-           arg("dilation"), arg("ceil_mode"), arg("spatial_dims"))
-      .def("__call__", &Pool::values, arg("input"), no_gil)
-      .def("with_indices", &Pool::with_indices, arg("input"), no_gil);
-
+  m.def(
+      "bind_pool",
+      [](IntList kernel_size, IntList stride, Padding padding, IntList dilation, bool ceil_mode, int spatial_dims,
+         bool return_indices) {
+        return bind_pool(Pool(std::move(kernel_size), std::move(stride), std::move(padding), std::move(dilation),
+                              ceil_mode, spatial_dims),
+                         return_indices);
+      },
+      arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"), arg("ceil_mode"), arg("spatial_dims"),
+      arg("return_indices"));
   m.def("explain", &explain, arg("sizes"), arg("strides"), arg("dtype"), arg("kernel_size"), arg("stride"),
         arg("padding"), arg("dilation"), arg("ceil_mode"), arg("requires_grad"), arg("return_indices"));
   m.def("output_size", &output_size_of, arg("input_size"), arg("kernel_size"), arg("stride"), arg("padding"),

@@ -1,20 +1,19 @@
 # ruff: noqa: N999 - the name of the compiled module
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor
 
-class Pool:
-    """A pooling with its arguments parsed once. Calls go through torch's dispatcher without the GIL."""
-
-    def __init__(
-        self,
-        kernel_size: list[int],
-        stride: list[int],
-        padding: list[int] | str,
-        dilation: list[int],
-        ceil_mode: bool,
-        spatial_dims: int,
-    ) -> None: ...
-    def __call__(self, input: Tensor) -> Tensor: ...
-    def with_indices(self, input: Tensor) -> tuple[Tensor, Tensor]: ...
+def bind_pool(
+    kernel_size: list[int],
+    stride: list[int],
+    padding: list[int] | str,
+    dilation: list[int],
+    ceil_mode: bool,
+    spatial_dims: int,
+    return_indices: bool,
+) -> Callable[[Tensor], Any]:
+    """A function of one tensor, its arguments parsed once. Calls go through torch's dispatcher without the GIL."""
 
 def explain(
     sizes: list[int],

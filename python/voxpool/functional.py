@@ -1,6 +1,6 @@
 """Max-pooling as functions, with the arguments of torch.nn.functional in the same order.
 
-A call with a plain tensor takes the short way: `_C.Pool`, the arguments parsed once, straight to the dispatcher.
+A call with a plain tensor takes the short way: `_C.bind_pool`, the arguments parsed once, straight to the dispatcher.
 Everything that has to see the call happen (torch.compile, a tensor subclass, a function mode, a tracer, FX's proxies)
 gets the ordinary operator from torch.ops instead. Both end in the same kernels.
 """
@@ -151,24 +151,23 @@ def parse_pool(
     dims: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, return_indices: Any
 ) -> Callable[[Tensor], Any]:
     """A pooling with its arguments parsed, remembered under them where they can be a key."""
-    pool = _C.Pool(
+    pool = _C.bind_pool(
         ints(kernel_size, "kernel_size", dims),
         stride_ints(stride, dims),
         paddings(padding, dims),
         ints(dilation, "dilation", dims),
         flag(ceil_mode, "ceil_mode", dims),
         dims,
+        bool(return_indices),
     )
-    # A bound method is called faster than an object of a Python type with __call__.
-    run = pool.with_indices if return_indices else pool.__call__
     try:
         known = _POOLS[dims]
         if len(known) >= _POOLS_LIMIT:
             known.clear()
-        known[kernel_size, stride, padding, dilation, ceil_mode, return_indices] = run
+        known[kernel_size, stride, padding, dilation, ceil_mode, return_indices] = pool
     except TypeError:  # a list among the arguments
         pass
-    return run
+    return pool
 
 
 def call_operator(
