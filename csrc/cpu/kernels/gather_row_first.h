@@ -17,23 +17,20 @@ constexpr int blocks_together = stride >= 4 ? 1 : 4 / stride;
 template <class T>
 using GatherRowFirst = void (*)(const Axis&, GradientRows<T>, T* grad_input);
 
-template <class Lane>
-struct TapsAndGradients {
-  Codes<Lane> taps;
-  Vector<Lane> gradient;
-};
-
-// A vector of windows of a row, first window at `at`. Where some of them may not exist, `exist` tells which do: the
-// others have no tap.
+// The taps of a vector of windows of a row, first window at `at`; where some may not exist, only of those that do.
 template <class T, bool all_exist>
-VOXPOOL_INLINE TapsAndGradients<typename GradientLanes<T>::Lane> load_windows(
+VOXPOOL_INLINE Codes<typename GradientLanes<T>::Lane> load_taps(
     const GradientRow<T>& row, int64_t at, const LaneRange<lanes<typename GradientLanes<T>::Lane>>& exist) {
   using Lane = typename GradientLanes<T>::Lane;
-  if constexpr (all_exist) {
-    return {load_codes<Lane>(row.taps + at), GradientLanes<T>::load(row.gradient + at)};
-  } else {
-    return {load_codes<Lane>(row.taps + at, exist), GradientLanes<T>::load_range(row.gradient + at, exist)};
-  }
+  if constexpr (all_exist) return load_codes<Lane>(row.taps + at);
+  return load_codes<Lane>(row.taps + at, exist);
+}
+
+template <class T, bool all_exist>
+VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> load_gradient(
+    const GradientRow<T>& row, int64_t at, const LaneRange<lanes<typename GradientLanes<T>::Lane>>& exist) {
+  if constexpr (all_exist) return GradientLanes<T>::load(row.gradient + at);
+  return GradientLanes<T>::load_range(row.gradient + at, exist);
 }
 
 // Rounded down.
@@ -47,37 +44,56 @@ struct FixedWindow {
   static constexpr int last_q = (stride - 1 + pad) / stride;
 };
 
+// Gradients are loaded once, and shifted by one window where the outputs before or after are needed.
 template <class T, class W, int blocks, bool all_exist>
 VOXPOOL_INLINE void gather_phases(const Axis& w, GradientRows<T> rows, int64_t m,
                                   Vector<typename GradientLanes<T>::Lane> (&sums)[blocks * W::stride]) {
   using Lane = typename GradientLanes<T>::Lane;
-  constexpr int n = lanes<Lane>, groups = W::last_q - W::first_q + 1;
-  LaneRange<n> exist[groups * blocks];
+  constexpr int n = lanes<Lane>, shifts = W::last_q - W::first_q + 1;
+  static_assert(W::first_q >= -1 && W::last_q <= 1);
+  LaneRange<n> exist[shifts * blocks];
   if constexpr (!all_exist) {
-    for (int g = 0; g < groups; ++g) {
-      for (int b = 0; b < blocks; ++b) {
-        const int64_t at = m + W::first_q + g + b * n;
-        exist[g * blocks + b] = LaneRange<n>(-at, w.out - at);
-      }
+    for (int i = 0; i < shifts * blocks; ++i) {
+      const int64_t at = m + W::first_q + i / blocks + i % blocks * n;
+      exist[i] = LaneRange<n>(-at, w.out - at);
     }
   }
+  const int64_t end = m + blocks * n;
+  const bool has_before = all_exist || m > 0, has_after = all_exist || end < w.out;
+
   for (int i = 0; i < rows.count; ++i) {
     const GradientRow<T>& row = rows.rows[i];
+    Vector<Lane> gradient[blocks + 2];  // with a block before and one after, of which one window is used
+    if constexpr (W::first_q < 0) {
+      gradient[0] = splat<Lane>(has_before ? cpu::widen(row.gradient[m - 1]) : Lane(0));
+    }
+    if constexpr (W::last_q > 0) {
+      gradient[blocks + 1] = splat<Lane>(has_after ? cpu::widen(row.gradient[end]) : Lane(0));
+    }
 #pragma GCC unroll 4
-    for (int g = 0; g < groups; ++g) {
-      const int q = W::first_q + g;
+    for (int b = 0; b < blocks; ++b) {
+      gradient[b + 1] = load_gradient<T, all_exist>(row, m + b * n, exist[b - W::first_q * blocks]);
+    }
+    const auto add = [&]<int q>(std::integral_constant<int, q>) VOXPOOL_LAMBDA_INLINE {
+      if constexpr (q < W::first_q || q > W::last_q) return;
 #pragma GCC unroll 4
       for (int b = 0; b < blocks; ++b) {
-        const auto windows = load_windows<T, all_exist>(row, m + q + b * n, exist[g * blocks + b]);
+        const Vector<Lane> shifted = q == 0  ? gradient[b + 1]
+                                     : q < 0 ? across_two<Lane, n - 1>(gradient[b], gradient[b + 1])
+                                             : across_two<Lane, 1>(gradient[b + 1], gradient[b + 2]);
+        const Codes<Lane> taps = load_taps<T, all_exist>(row, m + q + b * n, exist[(q - W::first_q) * blocks + b]);
 #pragma GCC unroll 4
         for (int r = 0; r < W::stride; ++r) {
           const int tap = r + W::pad - q * W::stride;
           if (tap < 0 || tap >= W::kernel) continue;
           const Codes<Lane> code = splat_code<Lane>(row.code + tap);
-          add_where<Lane>(sums[b * W::stride + r], equal_code<Lane>(windows.taps, code), windows.gradient);
+          add_where<Lane>(sums[b * W::stride + r], equal_code<Lane>(taps, code), shifted);
         }
       }
-    }
+    };
+    add(std::integral_constant<int, -1>());
+    add(std::integral_constant<int, 0>());
+    add(std::integral_constant<int, 1>());
   }
 }
 
@@ -102,8 +118,10 @@ VOXPOOL_INLINE void gather_any_phases(const Axis& w, GradientRows<T> rows, int64
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; ++b) {
           const int64_t at = m + q + b * n;
-          const auto windows = load_windows<T, all_exist>(row, at, LaneRange<n>(-at, w.out - at));
-          add_where<Lane>(sums[b * stride + phase], equal_code<Lane>(windows.taps, code), windows.gradient);
+          const LaneRange<n> exist(-at, w.out - at);
+          const Codes<Lane> taps = load_taps<T, all_exist>(row, at, exist);
+          add_where<Lane>(sums[b * stride + phase], equal_code<Lane>(taps, code),
+                          load_gradient<T, all_exist>(row, at, exist));
         }
       };
       if (r == 0) add(0);
@@ -195,7 +213,6 @@ GatherRowFirst<T> select_gather_row_first(const Axis& w) {
   };
   switch (w.stride) {
     case 1:
-      if (is(3, 0)) return gather_row_first<T, FixedWindow<1, 3, 0>>;
       if (is(3, 1)) return gather_row_first<T, FixedWindow<1, 3, 1>>;
       return gather_row_first<T, AnyWindow<1>>;
     case 2:

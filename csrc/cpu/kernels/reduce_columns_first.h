@@ -91,12 +91,6 @@ void reduce_columns_first(const ColumnPass& pass, InputRows<E> rows, const Sink&
   }
 }
 
-// Lanes [first, first + n) of two vectors that follow each other.
-template <class T, int first, int... j>
-VOXPOOL_INLINE Vector<T> across_two(Vector<T> x, Vector<T> y, std::integer_sequence<int, j...>) {
-  return __builtin_shufflevector(x, y, (first + j)...);
-}
-
 // The phases of the elements of one vector of windows, first element at `position`.
 template <class E, int stride>
 struct Phases {
@@ -161,10 +155,9 @@ void slide_columns_first(const ColumnPass& pass, InputRows<E> rows, const Sink& 
 
     const auto tap = [&]<int t>(std::integral_constant<int, t>) VOXPOOL_LAMBDA_INLINE {
       constexpr int from = t - pad + shift * stride, r = from % stride, group = from / stride - shift;
-      constexpr auto sequence = std::make_integer_sequence<int, n>();
-      if constexpr (group < 0) return across_two<Lane, n + group>(before.of[r], here.of[r], sequence);
+      if constexpr (group < 0) return across_two<Lane, n + group>(before.of[r], here.of[r]);
       if constexpr (group == 0) return here.of[r];
-      if constexpr (group > 0) return across_two<Lane, group>(here.of[r], after.of[r], sequence);
+      if constexpr (group > 0) return across_two<Lane, group>(here.of[r], after.of[r]);
     };
     Best<E, track> best{tap(std::integral_constant<int, 0>()), row_code};
     if constexpr (tracks_taps(track)) best.code += pass.tables.template first_taps<Lane>(pass.columns.begin + i);

@@ -45,6 +45,17 @@ VOXPOOL_INLINE void prefetch(const T* address, int64_t bytes_ahead) {
   __builtin_prefetch(reinterpret_cast<const char*>(address) + bytes_ahead, 0, 2);
 }
 
+template <int first, class T, int... j>
+VOXPOOL_INLINE Vector<T> shift_pair(Vector<T> x, Vector<T> y, std::integer_sequence<int, j...>) {
+  return __builtin_shufflevector(x, y, (first + j)...);
+}
+
+// Elements [first, first + lanes) of two vectors that follow each other.
+template <class T, int first>
+VOXPOOL_INLINE Vector<T> across_two(Vector<T> x, Vector<T> y) {
+  return shift_pair<first, T>(x, y, std::make_integer_sequence<int, lanes<T>>());
+}
+
 // Element i of `stride` consecutive vectors that lands in lane j of phase r is i = j * stride + r. The phase is built
 // up vector by vector: `j` keeps what is already in place.
 template <int stride, int r, class T, int... j>
