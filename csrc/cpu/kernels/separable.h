@@ -43,7 +43,6 @@ class Separable {
       : p_(ordered.problem),
         index_step_(ordered.index_step),
         g_(p_.geometry),
-        tap_offsets_(g_, p_.code, index_step_),
         layout_(layout),
         plan_(plan),
         h_together_(rows_together_along_h(g_)),
@@ -64,7 +63,10 @@ class Separable {
         row_ring_(make_ring(rings(g_).rows, row_capacity_)),
         plane_ring_(make_ring(rings(g_).planes, strip_capacity_)) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
-    if constexpr (tracks_taps(track)) final_codes_ = scratch_.template take<uint8_t>(codes_capacity());
+    if constexpr (tracks_taps(track)) {
+      final_codes_ = scratch_.template take<uint8_t>(codes_capacity());
+      tap_offsets_ = TapOffsets(g_, p_.code, index_step_);
+    }
   }
 
   void run(int64_t begin, int64_t end) {
@@ -259,7 +261,6 @@ class Separable {
   const Forward& p_;
   const std::array<int64_t, 3>& index_step_;
   const Geometry& g_;
-  const TapOffsets tap_offsets_;
   const Layout layout_;
   const Plan& plan_;
   const bool h_together_;         // windows do not overlap along h, nor
@@ -278,6 +279,7 @@ class Separable {
   Ring plane_ring_;
   Raw* final_values_ = nullptr;  // of a row, where the output is not dense
   uint8_t* final_codes_ = nullptr;
+  TapOffsets tap_offsets_;
 
   // Of the current tile.
   const Raw* input_ = nullptr;

@@ -16,6 +16,8 @@ namespace {
 // Codes are bytes, so that code / K is (code * ceil(2^16 / K)) >> 16 exactly.
 class TapOffsets {
  public:
+  TapOffsets() = default;
+
   // `index_step`: of the flat position, per axis of the geometry.
   TapOffsets(const Geometry& g, const TapCode& code, const std::array<int64_t, 3>& index_step) {
     std::array<int, 3> inner{2, 1, 0};
@@ -24,7 +26,10 @@ class TapOffsets {
     };
     order(0, 1), order(1, 2), order(0, 1);
     std::array<int64_t, 3> step;
-    for (int i = 0; i < 3; ++i) step[i] = index_step[inner[i]] * g.axes[inner[i]].dilation;
+    for (int i = 0; i < 3; ++i) {
+      const Axis& axis = g.axes[inner[i]];
+      step[i] = axis.kernel == 1 ? 0 : index_step[inner[i]] * axis.dilation;  // the dilation of one tap may be anything
+    }
     const auto kernel = [&](int i) { return g.axes[inner[i]].kernel; };
     factor_ = {step[0], step[1] - kernel(0) * step[0], step[2] - kernel(1) * step[1]};
     reciprocal_ = {ceil_div(one, kernel(0)), ceil_div(one, kernel(0) * kernel(1))};
@@ -67,9 +72,9 @@ class TapOffsets {
   static constexpr int shift = 16;
   static constexpr int64_t one = int64_t{1} << shift;
 
-  std::array<int64_t, 3> factor_;
-  std::array<int64_t, 2> reciprocal_;
-  bool narrow_;  // the summands fit an int32
+  std::array<int64_t, 3> factor_{};
+  std::array<int64_t, 2> reciprocal_{};
+  bool narrow_ = false;  // the summands fit an int32
 };
 
 }  // namespace
