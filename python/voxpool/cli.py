@@ -1,4 +1,4 @@
-"""The command line: python -m voxpool info | demo | explain | check | --cmake-prefix-path | --include-path."""
+"""The command line: python -m voxpool info | demo | bench | explain | check | --cmake-prefix-path | --include-path."""
 
 import argparse
 import json
@@ -13,10 +13,14 @@ import voxpool
 def main(arguments: Sequence[str]) -> int:
     """Runs one command and returns the exit status: 0, 1 for a failed check, 2 for arguments that make no sense."""
     if arguments and arguments[0] == "demo":
-        # The demo has its own flags and needs packages that pooling does not.
+        # The demo and the benchmark have their own flags and need packages that pooling does not.
         from voxpool.demo import main as demo
 
         return demo(arguments[1:])
+    if arguments and arguments[0] == "bench":
+        from voxpool.bench import main as bench
+
+        return bench(arguments[1:])
 
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -49,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--json", action="store_true", help="as JSON")
 
     commands.add_parser("demo", help="pool a brain scan and train a small network (demo --help)", add_help=False)
+    commands.add_parser("bench", help="measure against a copy and other libraries (bench --help)", add_help=False)
     commands.add_parser("check", help="compare with torch and check gradients on this machine, under a minute")
 
     explain = commands.add_parser("explain", help="say which kernel would run, and why no better one")

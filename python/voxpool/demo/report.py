@@ -1,10 +1,8 @@
 """What the demo prints: the machine, the volume, the table of the comparison and the two trainings."""
 
 import io
-import platform
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from rich import box
@@ -14,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 import voxpool
+from voxpool._machine import processor
 from voxpool.demo.compare import Pooling, Row
 from voxpool.demo.train import Training
 from voxpool.demo.volume import Volume
@@ -49,15 +48,6 @@ def opening(volume: Volume, channels: int) -> Text:
         *[("         ", note) for note in volume.notes],
     ]
     return Text("\n").join(Text.assemble((name, "bold"), text) for name, text in lines)
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def comparison(pooling: Pooling, rows: Sequence[Row]) -> Table:

@@ -1,0 +1,168 @@
+"""Results as tables: what the machine is, one line per case, and the reasons behind empty cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from statistics import geometric_mean
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from voxpool.bench.cases import Case
+
+_DTYPES = {"float32": "fp32", "float64": "fp64", "float16": "fp16", "bfloat16": "bf16"}
+_OPERATIONS = {"forward_taps": "forward*"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case of the results, and what follows from its times."""
+
+    case: Case
+    bytes: int
+    results: dict[str, dict[str, Any]]
+
+    @cached_property
+    def ours(self) -> dict[str, Any]:
+        return self.results.get("voxpool", {})
+
+    @property
+    def measured(self) -> bool:
+        return "seconds" in self.ours
+
+    @property
+    def gigabytes_per_second(self) -> float:
+        return float(self.bytes / self.ours["seconds"] / 1e9)
+
+    @property
+    def of_copy(self) -> float:
+        """1 is as fast as a copy of the same bytes into existing memory, 2 twice as fast."""
+        return float(self.ours["copy"] / self.ours["seconds"])
+
+    @property
+    def of_fresh_copy(self) -> float:
+        return float(self.ours["fresh_copy"] / self.ours["seconds"])
+
+    def ratio(self, peer: str) -> float | None:
+        """How many times as long the peer takes; None if it has no time."""
+        if not self.measured or "seconds" not in self.results.get(peer, {}):
+            return None
+        return float(self.results[peer]["seconds"] / self.ours["seconds"])
+
+    @cached_property
+    def best(self) -> str | None:
+        """The fastest peer in any layout it can run."""
+        timed = {peer: ratio for peer in self.results if peer != "voxpool" and (ratio := self.ratio(peer)) is not None}
+        return min(timed, key=timed.__getitem__) if timed else None
+
+
+def rows(results: dict[str, Any]) -> list[Row]:
+    return [Row(Case.from_dict(row["case"]), row["bytes"], row["results"]) for row in results["rows"]]
+
+
+def opening(results: dict[str, Any], missing: dict[str, str]) -> Text:
+    """The machine, the versions and the peers that are not there."""
+    machine = results["machine"]
+    caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
+    peers = ", ".join(f"{name} {version}" for name, version in results["peers"].items() if name != "voxpool")
+    lines = [
+        ("machine  ", f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores, {caches}"),
+        ("         ", f"transparent huge pages: {machine['transparent_hugepage']}"),
+        ("software ", f"voxpool {machine['voxpool']} on {machine['cpu_capability']} kernels, torch {machine['torch']}"),
+        ("peers    ", peers or "none"),
+    ]
+    lines += [("missing  ", f"{name}: pip install {package}") for name, package in missing.items()]
+    return Text("\n").join(Text.assemble((name, "bold"), text) for name, text in lines)
+
+
+def table(lines: Sequence[Row]) -> Table:
+    """One line per case. A peer's column says how many times as long as voxpool it takes."""
+    peers = list(dict.fromkeys(peer for row in lines for peer in row.results if peer != "voxpool"))
+    result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("case", "input", "window"):
+        result.add_column(name, no_wrap=True)
+    for name in ("type", "layout", "operation"):
+        result.add_column(name, no_wrap=True)
+    for name in ("voxpool\nms", "GB/s", "of a\ncopy", "of a\nfresh copy", *(f"{peer}\n÷ voxpool" for peer in peers)):
+        result.add_column(name, justify="right", no_wrap=True)
+    result.add_column("best peer", no_wrap=True)
+    for row in lines:
+        case = row.case
+        times = ["failed", "", "", ""]
+        if row.measured:
+            times = [
+                milliseconds(row.ours["seconds"]),
+                f"{row.gigabytes_per_second:.1f}",
+                f"{row.of_copy:.2f}",
+                f"{row.of_fresh_copy:.2f}",
+            ]
+        result.add_row(
+            case.name,
+            "×".join(map(str, case.shape)),
+            case.window,
+            type_name(case.dtype),
+            case.layout,
+            _OPERATIONS.get(case.operation, case.operation) + ("" if case.fresh else " †"),
+            *times,
+            *(_cell(row, peer) for peer in peers),
+            row.best or "",
+        )
+    return result
+
+
+def notes(lines: Sequence[Row]) -> Text:
+    """How to read the table, why cells are empty, and the sum of it."""
+    text = [
+        "ms: median wall time of one call, new output included; outputs of 32 MB and more come from the system, and",
+        "each call pays for their pages again. of a copy: time of torch's copy_ of as many bytes as the case has to",
+        "move, divided by voxpool's: 1 is the speed of memory; into existing memory, and into new memory.",
+        "* with what the backward needs.  † memory of the call before reused.  ° in the peer's own layout.",
+    ]
+    best = [ratio for row in lines if row.best and (ratio := row.ratio(row.best)) is not None]
+    if best:
+        behind = sum(ratio < 0.95 for ratio in best)
+        text.append(
+            f"Best peer ÷ voxpool: {geometric_mean(best):.1f} (geometric mean of {len(best)}), "
+            f"smallest {min(best):.2f}, slower than a peer by more than 5 % in {behind}."
+        )
+    return Text("\n".join([*text, *_reasons(lines)]), style="dim")
+
+
+def _cell(row: Row, peer: str) -> Text:
+    ratio = row.ratio(peer)
+    if ratio is not None:
+        mark = "°" if row.results[peer].get("layout", row.case.layout) != row.case.layout else ""
+        style = "red" if ratio < 0.95 else "bold" if peer == row.best else ""
+        return Text(f"{ratio:.1f}{mark}" if ratio >= 10 else f"{ratio:.2f}{mark}", style=style)
+    return Text("failed", style="red") if "error" in row.results.get(peer, {}) else Text("–", style="dim")
+
+
+def _reasons(lines: Sequence[Row]) -> list[str]:
+    """Each reason once for each peer, with the number of cases it is about."""
+    counts: dict[str, int] = {}
+    for row in lines:
+        for peer, answer in row.results.items():
+            for kind, word in (("skip", "cannot run"), ("error", "failed in")):
+                if kind in answer:
+                    reason = f"{peer}: {answer[kind]} ({word} {{}})"
+                    counts[reason] = counts.get(reason, 0) + 1
+    return [reason.replace("{}", f"{count} case{'s' * (count > 1)}") for reason, count in counts.items()]
+
+
+def kept(row: Row, peer: str) -> float | None:
+    """Bytes kept for the backward for each byte of the input."""
+    answer = row.results.get(peer, {})
+    return answer["kept"] / (prod(row.case.shape) * row.case.itemsize) if answer.get("kept") else None
+
+
+def type_name(dtype: str) -> str:
+    return _DTYPES.get(dtype, dtype)
+
+
+def milliseconds(seconds: float) -> str:
+    """Three digits that matter, from nanoseconds to minutes."""
+    value = 1e3 * seconds
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.4f}"
