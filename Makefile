@@ -16,11 +16,16 @@ SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyprojec
 BUILD = $$($(PY) setup.py --print-build-dir)
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test gradcheck sanitize install format lint clean
+.PHONY: demo test bench gradcheck sanitize install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
 	$(PY) -m voxpool demo
+
+# Some 60 cases against every peer of the extra `bench`: under 15 minutes on an idle machine.
+bench: install $(STAMPS)/bench
+	mkdir -p build
+	$(PY) -m voxpool bench --json build/bench.json --chart build/bench.svg
 
 # Runs both sets of tests even if the first fails.
 test: install
@@ -58,6 +63,10 @@ $(STAMPS)/torch-$(TORCH): $(STAMPS)/tools
 $(STAMPS)/extras: pyproject.toml $(STAMPS)/torch-$(TORCH)
 	$(PY) setup.py --print-extras demo test > $@
 	$(PY) -m pip install --requirement $@
+
+$(STAMPS)/bench: $(STAMPS)/extras
+	$(PY) setup.py --print-extras bench > $@.txt
+	$(PY) -m pip install --requirement $@.txt && mv $@.txt $@
 
 $(STAMPS)/installed: $(SOURCES) $(STAMPS)/extras
 	$(PY) -m pip install --verbose --no-build-isolation --no-deps .

@@ -23,6 +23,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def load() -> float:
+    """Processes that wanted to run in the last minute, on average; 0 on an idle machine."""
+    return os.getloadavg()[0]
+
+
 def caches() -> dict[str, str]:
     """Sizes of the data caches that the first core sees, such as {"L1": "32K", "L2": "1024K"}."""
     sizes = {}

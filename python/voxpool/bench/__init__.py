@@ -48,17 +48,16 @@ def _bench(options: argparse.Namespace) -> int:
         raise BenchError(f"{options.chart}: expected a file name that ends in .png or .svg")
 
     own = _own_case(options)
-    absent: dict[str, str] = {}
+    missing: list[str] = []
     if options.results:
         results = _load(options.results)
     else:
-        chosen, absent = _peers(options)
-        absent = {name: PEERS[name].package for name in absent}
+        chosen, missing = _peers(options)
         results = _measure(options, own, chosen)
 
     screen = _console()
     lines = report.rows(results)
-    screen.print(report.opening(results, absent), soft_wrap=True)
+    screen.print(report.opening(results, {name: PEERS[name].package for name in missing}), soft_wrap=True)
     screen.print(report.table(lines))
     screen.print(report.notes(lines), soft_wrap=True)
     if options.chart:
@@ -104,7 +103,7 @@ def _effort(options: argparse.Namespace) -> "Effort":
 
     if options.quick:
         return Effort(rounds=1, budget=0.2)
-    return Effort(rounds=3, budget=1.5 if options.full or options.shape else 0.25)
+    return Effort(rounds=3, budget=1.0 if options.full else 0.5 if options.shape else 0.25)
 
 
 def _peers(options: argparse.Namespace) -> tuple[list[str], list[str]]:

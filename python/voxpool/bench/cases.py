@@ -92,7 +92,8 @@ class Case:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Case":
         """The case that asdict() and JSON, which has no tuples, made these values of."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

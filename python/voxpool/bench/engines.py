@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.utils.dlpack
 from torch import Tensor
 
 from voxpool.bench.cases import Case
@@ -110,7 +111,7 @@ def tensorflow(case: Case, input: Tensor, threads: int) -> Prepared:
         raise CannotRunError("no indices")
     if case.dilation != (1, 1, 1):
         raise CannotRunError("no dilation")
-    if case.dtype not in ("float32", "bfloat16", "float16"):
+    if case.dtype not in ("float32", "bfloat16"):
         raise CannotRunError(f"no {case.dtype}")
     padding, before = _tensorflow_padding(case)
     x = tf.constant(_array(input.permute(0, 2, 3, 4, 1).contiguous()))
@@ -184,7 +185,8 @@ def _from_tensorflow(tf: Any, y: Any) -> Tensor:
 def jax(case: Case, input: Tensor, threads: int) -> Prepared:
     """lax.reduce_window under jit, in the layout of the case."""
     import jax as package
-    from jax import lax, numpy
+    import numpy
+    from jax import lax
 
     if case.operation == "indices":
         raise CannotRunError("no indices")
@@ -192,7 +194,10 @@ def jax(case: Case, input: Tensor, threads: int) -> Prepared:
     package.config.update("jax_platforms", "cpu")
     last = case.layout == "last"
     x = package.dlpack.from_dlpack((input.permute(0, 2, 3, 4, 1) if last else input).contiguous())
-    initial: Any = -numpy.inf if numpy.issubdtype(x.dtype, numpy.floating) else numpy.iinfo(x.dtype).min
+    initial: Any = -numpy.inf if input.is_floating_point() else numpy.iinfo(x.dtype).min
+    lowest = numpy.array(
+        initial, x.dtype
+    )  # not traced: only with a known value does JAX have the gradient of a maximum
 
     def spatial(values: Any, other: Any) -> tuple[Any, ...]:
         return (other, *values, other) if last else (other, other, *values)
@@ -202,7 +207,7 @@ def jax(case: Case, input: Tensor, threads: int) -> Prepared:
     def pool(x: Any) -> Any:
         return lax.reduce_window(
             x,
-            numpy.array(initial, x.dtype),
+            lowest,
             lax.max,
             spatial(case.kernel, 1),
             spatial(case.stride, 1),
@@ -221,13 +226,13 @@ def jax(case: Case, input: Tensor, threads: int) -> Prepared:
     forward = package.jit(pool)
     if case.operation in ("forward", "forward_taps"):  # what its gradient needs, the input, it has anyway
         return Prepared(lambda: forward(x).block_until_ready(), layout, functools.partial(_from_jax, last))
-    gradient = numpy.ones_like(forward(x))
+    gradient = package.numpy.ones_like(forward(x))
     run: Callable[..., Any] = package.jit(backward if case.operation == "backward" else training)
     return Prepared(lambda: package.block_until_ready(run(x, gradient)), layout)
 
 
 def _from_jax(last: bool, y: Any) -> Tensor:
-    values = torch.from_dlpack(y)
+    values = torch.utils.dlpack.from_dlpack(y)
     return values.permute(0, 4, 1, 2, 3) if last else values
 
 

@@ -36,7 +36,9 @@ class Peer:
 
     def version(self) -> str:
         """Imports the peer's package, which can take seconds."""
-        return str(importlib.import_module(self.modules[0]).__version__)
+        return str(importlib.import_module(self.modules[0]).__version__).partition("-")[
+            0
+        ]  # OpenVINO appends its branch
 
 
 def ours(case: Case, input: Tensor, threads: int) -> Prepared:
@@ -53,15 +55,16 @@ def compiled(case: Case, input: Tensor, threads: int) -> Prepared:
     torch.compiler.reset()
     torch._functorch.config.donated_buffer = False  # which forbids to run a backward twice
     arguments, indices = case.arguments, case.operation == "indices"
+    function: Any = F.max_pool3d  # whose types know no flag that is a variable
 
     def pool(x: Tensor, *_: object) -> Any:
-        return F.max_pool3d(x, *arguments, return_indices=indices)
+        return function(x, *arguments, return_indices=indices)
 
     return _eager(torch.compile(pool, dynamic=False), case, _taken_by_torch(input))
 
 
 def onednn(case: Case, input: Tensor, threads: int) -> Prepared:
-    """oneDNN through torch's mkldnn tensors, in its own blocked format if that is the faster one."""
+    """oneDNN through torch's mkldnn tensors, in its own blocked format (conversion not timed) if that is the faster one."""
     if case.dtype not in ("float32", "bfloat16"):
         raise CannotRunError(f"no {case.dtype}")
     if case.dilation != (1, 1, 1):
@@ -69,7 +72,7 @@ def onednn(case: Case, input: Tensor, threads: int) -> Prepared:
     if case.operation == "indices":
         raise CannotRunError("no indices")
     plain = input.contiguous().to_mkldnn()
-    candidates = [_onednn_call(case, plain, "plain")]
+    candidates = [_onednn_call(case, plain, "first")]
     channels = case.shape[1]
     if channels % 16 == 0:
         # Only a convolution brings a tensor into the blocked format: one that changes nothing.
@@ -80,11 +83,11 @@ def onednn(case: Case, input: Tensor, threads: int) -> Prepared:
     return min(candidates, key=lambda prepared: seconds(prepared.call))
 
 
-def _onednn_call(case: Case, input: Tensor, note: str) -> Prepared:
+def _onednn_call(case: Case, input: Tensor, layout: str) -> Prepared:
     prepared = _eager(torch.mkldnn_max_pool3d, case, input)
     if prepared.values is not None:
         prepared.values = lambda result: result.to_dense()
-    prepared.layout, prepared.note = "first", note
+    prepared.layout = layout
     return prepared
 
 

@@ -74,6 +74,9 @@ def opening(results: dict[str, Any], missing: dict[str, str]) -> Text:
         ("software ", f"voxpool {machine['voxpool']} on {machine['cpu_capability']} kernels, torch {machine['torch']}"),
         ("peers    ", peers or "none"),
     ]
+    if machine.get("load", 0) > machine["cores"] / 2:
+        # A thread that waits for one that is not running makes a short call take a time slice.
+        lines.append(("busy     ", f"load {machine['load']}: other programs compete for the cores, times mean little"))
     lines += [("missing  ", f"{name}: pip install {package}") for name, package in missing.items()]
     return Text("\n").join(Text.assemble((name, "bold"), text) for name, text in lines)
 

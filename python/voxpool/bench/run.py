@@ -147,9 +147,10 @@ def measure(
     save: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
     """All cases with all peers. Calls advance(label) before each case and save(results so far) after it."""
+    facts = machine(threads)  # the load before there are processes of our own
     with children(peers, threads) as processes:
         versions = {child.peer: child.version or "failed to start" for child in processes}
-        results: dict[str, Any] = {"machine": machine(threads), "peers": versions, "rows": []}
+        results: dict[str, Any] = {"machine": facts, "peers": versions, "rows": []}
         for case in cases:
             advance(case.label)
             results["rows"].append(
@@ -192,6 +193,7 @@ def machine(threads: int) -> dict[str, Any]:
         "processor": _machine.processor(),
         "cores": _machine.cores(),
         "threads": threads,
+        "load": round(_machine.load(), 2),
         "caches": _machine.caches(),
         "transparent_hugepage": _machine.huge_pages(),
         "voxpool": voxpool.__version__,
