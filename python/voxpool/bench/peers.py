@@ -30,6 +30,10 @@ class Peer:
     prepare: Callable[[Case, Tensor, int], Prepared]
 
     @property
+    def uses_openmp(self) -> bool:
+        return self.package in ("voxpool", "torch")
+
+    @property
     def missing(self) -> str:
         """The first module that is not installed; empty if none is missing."""
         return next((name for name in self.modules if importlib.util.find_spec(name) is None), "")
@@ -64,7 +68,7 @@ def compiled(case: Case, input: Tensor, threads: int) -> Prepared:
 
 
 def onednn(case: Case, input: Tensor, threads: int) -> Prepared:
-    """oneDNN through torch's mkldnn tensors, in its own blocked format (conversion not timed) if that is the faster one."""
+    """oneDNN through torch's mkldnn tensors, in its blocked format (conversion not timed) if that is faster."""
     if case.dtype not in ("float32", "bfloat16"):
         raise CannotRunError(f"no {case.dtype}")
     if case.dilation != (1, 1, 1):

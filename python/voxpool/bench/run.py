@@ -19,6 +19,7 @@ import torch
 import voxpool
 from voxpool import _machine
 from voxpool.bench.cases import Case
+from voxpool.bench.peers import PEERS
 
 Answer = dict[str, Any]
 
@@ -51,6 +52,9 @@ class Child:
         command = [sys.executable, "-m", "voxpool.bench.worker", self.peer, "--threads", str(self._threads)]
         count = str(self._threads)
         environment = os.environ | {"OMP_NUM_THREADS": count, "NPROC": count, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        if not PEERS[self.peer].uses_openmp:
+            # The threads of the copy, torch's, would go on spinning on the cores that the peer's threads are to use.
+            environment["OMP_WAIT_POLICY"] = "passive"
         cpus = sorted(os.sched_getaffinity(0))[: self._threads]
         self._errors.truncate(0)
         # A session of its own: Ctrl-C reaches the parent only, which then ends its children.
