@@ -21,7 +21,7 @@ def draw(path: Path, results: dict[str, Any]) -> None:
     rows = [row for row in report.rows(results) if row.measured]
     keeping = [row for row in rows if report.kept(row, "voxpool") is not None]
     style: Any = {"font.size": 8.5, "text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _FAINT}
-    style |= {"ytick.color": _INK, "axes.edgecolor": _FAINT, "svg.hashsalt": "voxpool"}
+    style |= {"ytick.color": _INK, "axes.edgecolor": _FAINT, "svg.hashsalt": "voxpool", "axes.titlesize": 9}
     heights = [1.3 + _LINE * max(3, len(rows)), 1.0 + 2 * _LINE * max(1, len(keeping))]
     with matplotlib.rc_context(style):
         figure: Any = Figure(figsize=(13, sum(heights)), facecolor=_PAPER, layout="constrained")
@@ -46,7 +46,7 @@ def _speed_up(axes: Any, rows: Sequence[Row]) -> None:
     ratios = [(row.ratio(row.best) or 1.0) if row.best else 1.0 for row in rows]
     _bars(axes, ratios, [_VOXPOOL if ratio >= 1 else _BEHIND for ratio in ratios], begin=1.0)
     for line, (row, ratio) in enumerate(zip(rows, ratios, strict=True)):
-        text = f" {ratio:.1f}× {row.best}" if row.best else " no peer"
+        text = f" {ratio:.{1 if ratio >= 1 else 2}f}× {row.best}" if row.best else " no peer"
         axes.text(max(ratio, 1.0), line, text, va="center", fontsize=7.5)
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.invert_yaxis()

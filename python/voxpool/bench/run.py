@@ -57,7 +57,7 @@ class Child:
             environment["OMP_WAIT_POLICY"] = "passive"
         cpus = sorted(os.sched_getaffinity(0))[: self._threads]
         self._errors.truncate(0)
-        # A session of its own: Ctrl-C reaches the parent only, which then ends its children.
+        # A process group of its own: Ctrl-C reaches the parent only, which then ends its children.
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
