@@ -4,8 +4,8 @@
 #include "ops/checks.h"
 #include "ops/operators.h"
 
-// Pooling over one and two axes as pooling over three, and padding by name as padding by numbers. Views only, so these
-// need no derivatives, batching rules or fake kernels of their own.
+// Pooling over one and two axes as pooling over three, and padding by name as padding by numbers. All by operators that
+// torch can differentiate and trace, so these need no derivatives or fake kernels of their own.
 namespace voxpool::ops {
 namespace {
 
@@ -18,8 +18,7 @@ using Values = c10::SmallVector<int64_t, 6>;
 // The arguments of a pooling over fewer axes with a window of one along the leading axes.
 class LiftedArguments {
  public:
-  LiftedArguments(const Arguments& given, int spatial_dims) : ceil_mode_(given.ceil_mode) {
-    const Window window = parse_window(given, spatial_dims);
+  explicit LiftedArguments(const Window& window) : ceil_mode_(window.ceil_mode) {
     const bool pairs = window.padding_rule == PaddingRule::pairs;
     for (const WindowAxis& axis : window.axes) {
       kernel_size_.push_back(axis.kernel);
@@ -37,18 +36,20 @@ class LiftedArguments {
   bool ceil_mode_;
 };
 
-// All errors are raised here, in the words of the op that was called.
-void check(const Tensor& input, const Arguments& arguments, int spatial_dims) {
+// The window of a call over one or two axes. All errors are raised here, in the words of the op that was called.
+Window checked_window(const Tensor& input, const Arguments& arguments, int spatial_dims) {
   if (spatial_dims == 1) check_rank(input.sym_sizes(), spatial_dims);
-  pooled_sizes<SymInt>(input.sym_sizes(), parse_window(arguments, spatial_dims));
+  const Window window = parse_window(arguments, spatial_dims);
+  pooled_sizes<SymInt>(input.sym_sizes(), window);
   scalar_type(input, spatial_dims == 1 ? "max_pool1d" : "max_pool2d");
+  return window;
 }
 
 // Where the axes of length one go decides the strides of the result, which are torch's: an unbatched result is
 // contiguous, so the channels become the batch of volumes with one channel; a batched one follows the input.
-std::array<int64_t, 3> new_axes(const Tensor& input, int spatial_dims) {
+Values new_axes(const Tensor& input, int spatial_dims) {
   const bool batched = input.dim() == spatial_dims + 2;
-  return batched ? std::array<int64_t, 3>{2, 2, 2} : std::array<int64_t, 3>{1, 1, 1};
+  return Values(static_cast<size_t>(5 - input.dim()), batched ? 2 : 1);
 }
 
 // Inserts, one after the other, axes of length one until the tensor has five.
@@ -58,7 +59,10 @@ Tensor to_volume(const Tensor& input, IntArrayRef axes) {
   return volume;
 }
 
+// Removes them again. Nobody else has the volume, so the result is no view of it: torch refuses to detach a view in
+// place, and to change one in place that was made without gradients.
 Tensor from_volume(const Tensor& volume, IntArrayRef axes) {
+  const c10::impl::ExcludeDispatchKeyGuard no_views(at::DispatchKey::ADInplaceOrView);
   Tensor result = volume;
   for (size_t i = axes.size(); i-- > 0;) result = result.squeeze(axes[i]);
   return result;
@@ -70,74 +74,69 @@ bool follows_input_format(const Tensor& input) {
 }
 
 template <int spatial_dims>
-Tensor max_pool(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
-                IntArrayRef dilation, bool ceil_mode) {
-  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
-  check(input, arguments, spatial_dims);
-  const LiftedArguments lifted(arguments, spatial_dims);
-  const auto missing = static_cast<size_t>(5 - input.dim());
-  if (spatial_dims == 1 && input.dim() == 3 && !follows_input_format(input)) {
-    // (N, 1, C, 1, L) has no channels that could come last.
-    const int64_t axes[] = {1, 3};
+Tensor pool(const Tensor& input, const Arguments& arguments) {
+  if constexpr (spatial_dims == 3) {
+    return max_pool3d(input, arguments);
+  } else {
+    const LiftedArguments lifted(checked_window(input, arguments, spatial_dims));
+    if (spatial_dims == 1 && input.dim() == 3 && !follows_input_format(input)) {
+      // (N, 1, C, 1, L) has no channels that could come last.
+      const int64_t axes[] = {1, 3};
+      return from_volume(max_pool3d(to_volume(input, axes), lifted.get()), axes);
+    }
+    const Values axes = new_axes(input, spatial_dims);
     return from_volume(max_pool3d(to_volume(input, axes), lifted.get()), axes);
   }
-  const auto axes = new_axes(input, spatial_dims);
-  const IntArrayRef inserted(axes.data(), missing);
-  return from_volume(max_pool3d(to_volume(input, inserted), lifted.get()), inserted);
+}
+
+template <int spatial_dims>
+TensorPair pool_with_indices(const Tensor& input, const Arguments& arguments) {
+  if constexpr (spatial_dims == 3) {
+    return max_pool3d_with_indices(input, arguments);
+  } else {
+    const LiftedArguments lifted(checked_window(input, arguments, spatial_dims));
+    const Values axes = new_axes(input, spatial_dims);
+    const auto [output, indices] = max_pool3d_with_indices(to_volume(input, axes), lifted.get());
+    return {from_volume(output, axes), from_volume(indices, axes)};
+  }
+}
+
+// The numbers that a padding by name stands for. A symbolic size gets a guard on the numbers, not on itself.
+Values numbers(std::string_view padding, const Tensor& input, const Arguments& arguments, int spatial_dims) {
+  Values pads;
+  for (const SymInt& pad : named_padding<SymInt>(padding, arguments, input.sym_sizes(), spatial_dims)) {
+    pads.push_back(pad.guard_int(__FILE__, __LINE__));
+  }
+  return pads;
+}
+
+template <int spatial_dims>
+Tensor max_pool(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
+                IntArrayRef dilation, bool ceil_mode) {
+  return pool<spatial_dims>(input, {kernel_size, stride, padding, dilation, ceil_mode});
 }
 
 template <int spatial_dims>
 TensorPair max_pool_with_indices(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
                                  IntArrayRef dilation, bool ceil_mode) {
-  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
-  check(input, arguments, spatial_dims);
-  const LiftedArguments lifted(arguments, spatial_dims);
-  const auto axes = new_axes(input, spatial_dims);
-  const IntArrayRef inserted(axes.data(), static_cast<size_t>(5 - input.dim()));
-  const auto [output, indices] = max_pool3d_with_indices(to_volume(input, inserted), lifted.get());
-  return {from_volume(output, inserted), from_volume(indices, inserted)};
-}
-
-// Calls `pool` with the numbers a padding stands for. A symbolic size gets a guard on the numbers, not on itself.
-template <int spatial_dims, class Pool>
-auto with_named_padding(const Tensor& input, const Arguments& arguments, std::string_view name, Pool&& pool) {
-  Values pads;
-  for (const SymInt& pad : named_padding<SymInt>(name, arguments, input.sym_sizes(), spatial_dims)) {
-    pads.push_back(pad.guard_int(__FILE__, __LINE__));
-  }
-  return pool(Arguments{arguments.kernel_size, arguments.stride, pads, arguments.dilation, arguments.ceil_mode});
+  return pool_with_indices<spatial_dims>(input, {kernel_size, stride, padding, dilation, ceil_mode});
 }
 
 template <int spatial_dims>
 Tensor max_pool_named(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, std::string_view padding,
                       IntArrayRef dilation, bool ceil_mode) {
-  return with_named_padding<spatial_dims>(
-      input, {kernel_size, stride, {}, dilation, ceil_mode}, padding, [&](const Arguments& a) {
-        if constexpr (spatial_dims == 3) {
-          return max_pool3d(input, a);
-        } else {
-          return max_pool<spatial_dims>(input, a.kernel_size, a.stride, a.padding, a.dilation, a.ceil_mode);
-        }
-      });
+  const Values pads = numbers(padding, input, {kernel_size, stride, {}, dilation, ceil_mode}, spatial_dims);
+  return pool<spatial_dims>(input, {kernel_size, stride, pads, dilation, ceil_mode});
 }
 
 template <int spatial_dims>
 TensorPair max_pool_with_indices_named(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride,
                                        std::string_view padding, IntArrayRef dilation, bool ceil_mode) {
-  return with_named_padding<spatial_dims>(input, {kernel_size, stride, {}, dilation, ceil_mode}, padding,
-                                          [&](const Arguments& a) {
-                                            if constexpr (spatial_dims == 3) {
-                                              return max_pool3d_with_indices(input, a);
-                                            } else {
-                                              return max_pool_with_indices<spatial_dims>(
-                                                  input, a.kernel_size, a.stride, a.padding, a.dilation, a.ceil_mode);
-                                            }
-                                          });
+  const Values pads = numbers(padding, input, {kernel_size, stride, {}, dilation, ceil_mode}, spatial_dims);
+  return pool_with_indices<spatial_dims>(input, {kernel_size, stride, pads, dilation, ceil_mode});
 }
 
-}  // namespace
-
-TORCH_LIBRARY_IMPL(voxpool, CompositeImplicitAutograd, m) {
+void register_all(torch::Library& m) {
   m.impl("max_pool2d", max_pool<2>);
   m.impl("max_pool1d", max_pool<1>);
   m.impl("max_pool2d_with_indices", max_pool_with_indices<2>);
@@ -149,5 +148,12 @@ TORCH_LIBRARY_IMPL(voxpool, CompositeImplicitAutograd, m) {
   m.impl("max_pool2d_with_indices.padding", max_pool_with_indices_named<2>);
   m.impl("max_pool1d_with_indices.padding", max_pool_with_indices_named<1>);
 }
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(voxpool, CompositeImplicitAutograd, m) { register_all(m); }
+
+// vmap does not look at the key above: without this it would call these once for every sample.
+TORCH_LIBRARY_IMPL(voxpool, FuncTorchBatchedDecomposition, m) { register_all(m); }
 
 }  // namespace voxpool::ops

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import voxpool
 from support import OURS, TORCHS
@@ -97,17 +98,40 @@ TRANSFORMS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("result", [values_of, values_with_indices], ids=["values", "indices"])
 @pytest.mark.parametrize("dims", [1, 2, 3])
-def test_transform(dims, result, layout, transform):
+def test_transform(dims, result, layout, transform, capfd):
     run = TRANSFORMS[transform]
     for window in WINDOWS.values():
         x = tensor(SIZES[dims], layout)
+        # A fallback to zeros announces itself with a warning in Python, one to a loop over the samples on stderr.
         with warnings.catch_warnings():
-            # A fallback to a slow path or to zeros announces itself with a warning.
             warnings.simplefilter("error", UserWarning)
             actual = run(result(OURS[dims], window), x)
+        assert "Warning" not in capfd.readouterr().err
         expected = run(derivable(dims, window), x)
         assert expected.abs().sum() > 0
         torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+class CountPoolings(TorchDispatchMode):
+    """Counts the calls of voxpool's operators that reach a kernel."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.calls += func.namespace == "voxpool"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("padding", [0, "same"])
+@pytest.mark.parametrize("indices", [False, True])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_vmap_is_one_call(dims, indices, padding):
+    x = batch(tensor(SIZES[dims], "contiguous"))
+    with CountPoolings() as count:
+        vmap(vmap(lambda t: OURS[dims](t, 2, 1, padding, return_indices=indices)))(x)
+    assert count.calls == 1
 
 
 def derivable(dims, window):
