@@ -41,8 +41,9 @@ class Level {
   explicit operator bool() const { return level_ >= 0; }
 
   // The tensor with the vmapped dimension folded into its batch; an unbatched tensor (C, D, H, W) gets one. A tensor
-  // outside this vmap is repeated.
+  // outside this vmap is repeated. The rank is checked here: the folded tensor has another.
   Tensor fold(const Tensor& tensor) const {
+    check_rank(tensor.sym_sizes(), 3);
     Tensor folded;
     if (const auto batched = unwrap(tensor)) {
       folded = batched->value.movedim(batched->dim, 0);
@@ -56,6 +57,7 @@ class Level {
 
   // Input sizes of the folded call.
   std::vector<SymInt> fold(SymIntArrayRef input_size) const {
+    check_rank(input_size, 3);
     std::vector<SymInt> folded = input_size.vec();
     if (folded.size() == 5) {
       folded[0] = folded[0] * size_;
@@ -73,6 +75,9 @@ class Level {
     sizes[0] = size_ == 0 ? sizes[0] : sizes[0] / size_;
     sizes.insert(sizes.begin(), size_);
     return at::functorch::makeBatched(result.view_symint(sizes), 0, level_);
+  }
+  TensorPair unfold(const TensorPair& results, int64_t rank) const {
+    return {unfold(std::get<0>(results), rank), unfold(std::get<1>(results), rank)};
   }
 
  private:
@@ -93,25 +98,14 @@ auto below_vmap(F&& f) {
   return f();
 }
 
-Tensor max_pool3d_batched(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
-                          IntArrayRef dilation, bool ceil_mode) {
+template <auto op>
+auto pool_batched(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
+                  IntArrayRef dilation, bool ceil_mode) {
   const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
   return below_vmap([&] {
     const Level level{input};
-    if (!level) return max_pool3d(input, arguments);
-    return level.unfold(max_pool3d(level.fold(input), arguments), input.dim());
-  });
-}
-
-template <TensorPair (*op)(const Tensor&, const Arguments&)>
-TensorPair pair_batched(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
-                        IntArrayRef dilation, bool ceil_mode) {
-  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
-  return below_vmap([&]() -> TensorPair {
-    const Level level{input};
     if (!level) return op(input, arguments);
-    const auto [first, second] = op(level.fold(input), arguments);
-    return {level.unfold(first, input.dim()), level.unfold(second, input.dim())};
+    return level.unfold(op(level.fold(input), arguments), input.dim());
   });
 }
 
@@ -153,9 +147,9 @@ Tensor max_pool3d_indices_batched(const Tensor& taps, SymIntArrayRef input_size,
 }  // namespace
 
 TORCH_LIBRARY_IMPL(voxpool, FuncTorchBatched, m) {
-  m.impl("max_pool3d", max_pool3d_batched);
-  m.impl("max_pool3d_with_indices", pair_batched<max_pool3d_with_indices>);
-  m.impl("_max_pool3d_taps", pair_batched<max_pool3d_taps>);
+  m.impl("max_pool3d", pool_batched<max_pool3d>);
+  m.impl("max_pool3d_with_indices", pool_batched<max_pool3d_with_indices>);
+  m.impl("_max_pool3d_taps", pool_batched<max_pool3d_taps>);
   m.impl("_max_pool3d_backward", max_pool3d_backward_batched);
   m.impl("_max_pool3d_gather", max_pool3d_gather_batched);
   m.impl("_max_pool3d_indices", max_pool3d_indices_batched);

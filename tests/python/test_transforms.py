@@ -134,6 +134,29 @@ def test_vmap_is_one_call(dims, indices, padding):
     assert count.calls == 1
 
 
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_vmap_refuses_the_ranks_eager_refuses(dims):
+    """A vmapped axis is never taken for the channels."""
+    for x in (torch.randn(3, *[4] * dims), torch.randn(3, 1, 1, 1, *[4] * dims)):
+        with pytest.raises(RuntimeError) as eager:
+            OURS[dims](x[0], 2)
+        with pytest.raises(RuntimeError) as batched:
+            vmap(lambda t: OURS[dims](t, 2))(x)
+        assert str(batched.value).splitlines()[0] == str(eager.value).splitlines()[0]
+
+
+def test_vmap_of_private_operators_refuses_ranks():
+    ops = torch.ops.voxpool
+    taps, gradient = torch.zeros(3, 2, 2, 2, dtype=torch.uint8), torch.zeros(3, 2, 2, 2)
+    for call in (
+        lambda g, t: ops._max_pool3d_backward(g, t, [4, 4, 4], 2),
+        lambda g, t: ops._max_pool3d_gather(g, t, 1),
+        lambda g, t: ops._max_pool3d_indices(t, [4, 4, 4], 2),
+    ):
+        with pytest.raises(RuntimeError, match="non-empty 4D or 5D"):
+            vmap(call)(gradient, taps)
+
+
 def derivable(dims, window):
     """The same pooling out of operators torch can differentiate and batch in every way: pad, unfold, amax."""
     kernel, stride, padding = (*window, window[0], 0)[:3] if len(window) < 3 else window
