@@ -82,14 +82,15 @@ template <class Int>
 void check_lengths(c10::ArrayRef<Int> input, int spatial_dims) {
   const size_t first = input.size() - spatial_dims - 1;
   for (size_t i = first; i < input.size(); ++i) {
-    if (input[i] != 0) continue;
+    if (input[i] > 0) continue;
     TORCH_CHECK(spatial_dims == 3, spatial_dims == 1 ? "max_pool1d: " : "", "Expected ", spatial_dims + 1, "D or ",
                 spatial_dims + 2, "D (batch mode) tensor with optional 0 dim batch size for input, but got:", input);
-    // torch prints the length where it means the dimension.
+    // torch prints the length where it means the dimension, and never sees a negative one.
     TORCH_CHECK(false,
                 "max_pool3d: Expected input's non-batch dimensions to have positive length, but input has a "
                 "shape of ",
-                input, " and non-batch dimension ", input[i], " has length zero! That is dimension ", i, '.');
+                input, " and non-batch dimension ", input[i], " has ",
+                input[i] < 0 ? "a negative length" : "length zero", "! That is dimension ", i, '.');
   }
 }
 
@@ -159,6 +160,9 @@ c10::SmallVector<Int, 6> named_padding(std::string_view name, const Arguments& a
     const WindowAxis& axis = window.axes[3 - spatial_dims + i];
     const Int& in = sizes[sizes.size() - spatial_dims + i];
     const SamePadding<Int> same = same_padding(in, axis.kernel, axis.stride, axis.dilation);
+    TORCH_CHECK(same.end <= std::numeric_limits<int>::max(),
+                "integer out of range: padding='same' with kernel_size=", axis.kernel, " and dilation=", axis.dilation,
+                " needs a padding of ", same.end, ", which does not fit 32 bits");
     pads[2 * i] = same.begin;
     pads[2 * i + 1] = same.end;
   }

@@ -2,7 +2,44 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <type_traits>
+
 namespace voxpool::ops {
+namespace {
+
+template <class Int>
+c10::ArrayRef<Int> sizes_of(const at::Tensor& tensor) {
+  if constexpr (std::is_same_v<Int, c10::SymInt>) {
+    return tensor.sym_sizes();
+  } else {
+    return tensor.sizes();
+  }
+}
+
+void check_gradient_dtype(const at::Tensor& grad_output) {
+  const at::ScalarType type = grad_output.scalar_type();
+  const bool has_kernel = type == at::kFloat || type == at::kDouble || type == at::kHalf || type == at::kBFloat16;
+  TORCH_CHECK(has_kernel, "expected dtype Float, Double, Half or BFloat16 for `gradOutput` but got dtype ", type);
+}
+
+void check_tap_dtype(const at::Tensor& taps, TapType type, const char* op) {
+  TORCH_CHECK(taps.scalar_type() == torch_type(type), op, ": expected dtype ", torch_type(type),
+              " for `taps` of this window but got dtype ", taps.scalar_type());
+}
+
+void check_same_device(const at::Tensor& tensor, const char* name, const at::Tensor& taps, const char* op) {
+  TORCH_CHECK(tensor.device() == taps.device(), op, ": expected ", name, " and taps on one device, but got ",
+              tensor.device(), " and ", taps.device());
+}
+
+template <class Int>
+void check_shape(const at::Tensor& tensor, const char* name, c10::ArrayRef<Int> input, c10::ArrayRef<Int> expected,
+                 const char* op) {
+  TORCH_CHECK(sizes_of<Int>(tensor) == expected, op, ": expected ", name, " of shape ", expected,
+              ", what pooling an input of shape ", input, " gives, but got ", sizes_of<Int>(tensor));
+}
+
+}  // namespace
 
 ScalarType scalar_type(const at::Tensor& tensor, const char* op) {
   switch (tensor.scalar_type()) {
@@ -41,31 +78,39 @@ at::ScalarType torch_type(TapType type) {
   return at::kByte;
 }
 
-void check_gradient_dtype(const at::Tensor& grad_output) {
-  const at::ScalarType type = grad_output.scalar_type();
-  const bool has_kernel = type == at::kFloat || type == at::kDouble || type == at::kHalf || type == at::kBFloat16;
-  TORCH_CHECK(has_kernel, "expected dtype Float, Double, Half or BFloat16 for `gradOutput` but got dtype ", type);
-}
-
-void check_taps(const at::Tensor& taps, TapType type, const char* op) {
-  TORCH_CHECK(taps.scalar_type() == torch_type(type), op, ": expected dtype ", torch_type(type),
-              " for `taps` of this window but got dtype ", taps.scalar_type());
-}
-
-void check_same_device(const at::Tensor& tensor, const char* name, const at::Tensor& taps, const char* op) {
-  TORCH_CHECK(tensor.device() == taps.device(), op, ": expected ", name, " and taps on one device, but got ",
-              tensor.device(), " and ", taps.device());
+template <class Int>
+void check_backward(const at::Tensor& grad_output, const at::Tensor& taps, c10::ArrayRef<Int> input_size,
+                    c10::ArrayRef<Int> output_size, TapType type) {
+  constexpr const char* op = "_max_pool3d_backward";
+  check_gradient_dtype(grad_output);
+  check_tap_dtype(taps, type, op);
+  check_same_device(grad_output, "grad_output", taps, op);
+  check_shape<Int>(grad_output, "grad_output", input_size, output_size, op);
+  check_shape<Int>(taps, "taps", input_size, output_size, op);
 }
 
 template <class Int>
-void check_output_shape(c10::ArrayRef<Int> sizes, const char* name, c10::ArrayRef<Int> input,
-                        c10::ArrayRef<Int> expected, const char* op) {
-  TORCH_CHECK(sizes == expected, op, ": expected ", name, " of shape ", expected, ", what pooling an input of shape ",
-              input, " gives, but got ", sizes);
+void check_gather(const at::Tensor& input, const at::Tensor& taps, c10::ArrayRef<Int> output_size, TapType type) {
+  constexpr const char* op = "_max_pool3d_gather";
+  scalar_type(input, op);
+  check_tap_dtype(taps, type, op);
+  check_same_device(input, "input", taps, op);
+  check_shape<Int>(taps, "taps", sizes_of<Int>(input), output_size, op);
 }
 
-template void check_output_shape(at::IntArrayRef, const char*, at::IntArrayRef, at::IntArrayRef, const char*);
-template void check_output_shape(c10::SymIntArrayRef, const char*, c10::SymIntArrayRef, c10::SymIntArrayRef,
-                                 const char*);
+template <class Int>
+void check_indices(const at::Tensor& taps, c10::ArrayRef<Int> input_size, c10::ArrayRef<Int> output_size,
+                   TapType type) {
+  constexpr const char* op = "_max_pool3d_indices";
+  check_tap_dtype(taps, type, op);
+  check_shape<Int>(taps, "taps", input_size, output_size, op);
+}
+
+template void check_backward(const at::Tensor&, const at::Tensor&, at::IntArrayRef, at::IntArrayRef, TapType);
+template void check_backward(const at::Tensor&, const at::Tensor&, c10::SymIntArrayRef, c10::SymIntArrayRef, TapType);
+template void check_gather(const at::Tensor&, const at::Tensor&, at::IntArrayRef, TapType);
+template void check_gather(const at::Tensor&, const at::Tensor&, c10::SymIntArrayRef, TapType);
+template void check_indices(const at::Tensor&, at::IntArrayRef, at::IntArrayRef, TapType);
+template void check_indices(const at::Tensor&, c10::SymIntArrayRef, c10::SymIntArrayRef, TapType);
 
 }  // namespace voxpool::ops

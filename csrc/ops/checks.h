@@ -2,8 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <string_view>
-
 #include "core/scalar_type.h"
 #include "core/tap_code.h"
 #include "ops/arguments.h"
@@ -16,16 +14,15 @@ ScalarType scalar_type(const at::Tensor& tensor, const char* op);
 
 at::ScalarType torch_type(TapType type);
 
-// Raises unless grad_output is floating.
-void check_gradient_dtype(const at::Tensor& grad_output);
-
-// Raises unless `taps` has the dtype that belongs to the window.
-void check_taps(const at::Tensor& taps, TapType type, const char* op);
-void check_same_device(const at::Tensor& tensor, const char* name, const at::Tensor& taps, const char* op);
-
-// Raises, naming both shapes, unless a tensor has the sizes that pooling an input of `input` gives.
+// The checks of the tensors of a private op, in one order: dtype, dtype of the taps, device, shapes. `output_size` is
+// what pooling an input of `input_size` gives and `type` the taps of its window; a wrong shape is named beside the
+// right one. `Int` is int64_t or c10::SymInt.
 template <class Int>
-void check_output_shape(c10::ArrayRef<Int> sizes, const char* name, c10::ArrayRef<Int> input,
-                        c10::ArrayRef<Int> expected, const char* op);
+void check_backward(const at::Tensor& grad_output, const at::Tensor& taps, c10::ArrayRef<Int> input_size,
+                    c10::ArrayRef<Int> output_size, TapType type);
+template <class Int>
+void check_gather(const at::Tensor& input, const at::Tensor& taps, c10::ArrayRef<Int> output_size, TapType type);
+template <class Int>
+void check_indices(const at::Tensor& taps, c10::ArrayRef<Int> input_size, c10::ArrayRef<Int> output_size, TapType type);
 
 }  // namespace voxpool::ops

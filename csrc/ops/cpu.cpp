@@ -70,13 +70,8 @@ Tensor with_layout_of(const Tensor& taps, const Tensor& grad_output) {
 Tensor max_pool3d_backward(const Tensor& grad_output, const Tensor& any_taps, IntArrayRef input_size,
                            IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
                            bool ceil_mode) {
-  constexpr const char* op = "_max_pool3d_backward";
   const Pooling pooling = parse_pooling(input_size, {kernel_size, stride, padding, dilation, ceil_mode});
-  check_gradient_dtype(grad_output);
-  check_taps(any_taps, pooling.code.type, op);
-  check_same_device(grad_output, "grad_output", any_taps, op);
-  check_output_shape<int64_t>(grad_output.sizes(), "grad_output", input_size, pooling.output_sizes, op);
-  check_output_shape<int64_t>(any_taps.sizes(), "taps", input_size, pooling.output_sizes, op);
+  check_backward<int64_t>(grad_output, any_taps, input_size, pooling.output_sizes, pooling.code.type);
 
   const Tensor grad_input = empty_cpu(input_size, grad_output.scalar_type(), input_gradient_format(any_taps));
   if (pooling.geometry.batch == 0) return grad_input;
@@ -88,19 +83,15 @@ Tensor max_pool3d_backward(const Tensor& grad_output, const Tensor& any_taps, In
 
 Tensor max_pool3d_gather(const Tensor& input, const Tensor& any_taps, IntArrayRef kernel_size, IntArrayRef stride,
                          IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
-  constexpr const char* op = "_max_pool3d_gather";
   const Pooling pooling = parse_pooling(input.sizes(), {kernel_size, stride, padding, dilation, ceil_mode});
-  const ScalarType dtype = scalar_type(input, op);
-  check_taps(any_taps, pooling.code.type, op);
-  check_same_device(input, "input", any_taps, op);
-  check_output_shape<int64_t>(any_taps.sizes(), "taps", input.sizes(), pooling.output_sizes, op);
+  check_gather<int64_t>(input, any_taps, pooling.output_sizes, pooling.code.type);
 
   const Tensor taps = dense(any_taps);
   const Tensor output = at::empty_strided(taps.sizes(), taps.strides(), input.options());
   if (pooling.geometry.batch == 0) return output;
   const Gather problem{
       .geometry = pooling.geometry,
-      .dtype = dtype,
+      .dtype = scalar_type(input, "_max_pool3d_gather"),
       .code = pooling.code,
       .input = input.const_data_ptr(),
       .input_strides = kernel_strides(input),
@@ -114,10 +105,8 @@ Tensor max_pool3d_gather(const Tensor& input, const Tensor& any_taps, IntArrayRe
 
 Tensor max_pool3d_indices(const Tensor& any_taps, IntArrayRef input_size, IntArrayRef kernel_size, IntArrayRef stride,
                           IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
-  constexpr const char* op = "_max_pool3d_indices";
   const Pooling pooling = parse_pooling(input_size, {kernel_size, stride, padding, dilation, ceil_mode});
-  check_taps(any_taps, pooling.code.type, op);
-  check_output_shape<int64_t>(any_taps.sizes(), "taps", input_size, pooling.output_sizes, op);
+  check_indices<int64_t>(any_taps, input_size, pooling.output_sizes, pooling.code.type);
 
   const Tensor taps = dense(any_taps);
   const Tensor indices = at::empty_strided(taps.sizes(), taps.strides(), taps.options().dtype(at::kLong));

@@ -59,38 +59,26 @@ Tensor like_taps(const Tensor& taps, at::ScalarType type) {
                                   taps.options().dtype(type));
 }
 
-void check_taps_of(const Tensor& taps, SymIntArrayRef input_size, const Window& window, const char* op) {
-  check_taps(taps, tap_type(window), op);
-  check_output_shape<SymInt>(taps.sym_sizes(), "taps", input_size, pooled_sizes<SymInt>(input_size, window), op);
-}
-
 Tensor max_pool3d_backward(const Tensor& grad_output, const Tensor& taps, SymIntArrayRef input_size,
                            IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation,
                            bool ceil_mode) {
-  constexpr const char* op = "_max_pool3d_backward";
   const Window window = parse_window({kernel_size, stride, padding, dilation, ceil_mode}, 3);
-  const Sizes<SymInt> expected = pooled_sizes<SymInt>(input_size, window);
-  check_gradient_dtype(grad_output);
-  check_same_device(grad_output, "grad_output", taps, op);
-  check_output_shape<SymInt>(grad_output.sym_sizes(), "grad_output", input_size, expected, op);
-  check_taps_of(taps, input_size, window, op);
+  check_backward<SymInt>(grad_output, taps, input_size, pooled_sizes<SymInt>(input_size, window), tap_type(window));
   return at::empty_strided_symint(input_size, dense_strides<SymInt>(input_size, input_gradient_format(taps)),
                                   grad_output.options());
 }
 
 Tensor max_pool3d_gather(const Tensor& input, const Tensor& taps, IntArrayRef kernel_size, IntArrayRef stride,
                          IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
-  constexpr const char* op = "_max_pool3d_gather";
   const Window window = parse_window({kernel_size, stride, padding, dilation, ceil_mode}, 3);
-  check_same_device(input, "input", taps, op);
-  check_taps_of(taps, input.sym_sizes(), window, op);
+  check_gather<SymInt>(input, taps, pooled_sizes<SymInt>(input.sym_sizes(), window), tap_type(window));
   return like_taps(taps, input.scalar_type());
 }
 
 Tensor max_pool3d_indices(const Tensor& taps, SymIntArrayRef input_size, IntArrayRef kernel_size, IntArrayRef stride,
                           IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
-  check_taps_of(taps, input_size, parse_window({kernel_size, stride, padding, dilation, ceil_mode}, 3),
-                "_max_pool3d_indices");
+  const Window window = parse_window({kernel_size, stride, padding, dilation, ceil_mode}, 3);
+  check_indices<SymInt>(taps, input_size, pooled_sizes<SymInt>(input_size, window), tap_type(window));
   return like_taps(taps, at::kLong);
 }
 

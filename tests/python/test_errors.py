@@ -147,6 +147,9 @@ def test_extended_paddings():
         assert "'full'" in str(error)
     with pytest.raises(RuntimeError, match="ceil_mode"):
         voxpool.max_pool3d(X, 3, 2, "same", ceil_mode=True)
+    # The padding nobody gave is not blamed on its own.
+    error = refusal(voxpool.max_pool1d, torch.zeros(1, 4), 5, 1, "same", 2**30)
+    assert "integer out of range: padding='same' with kernel_size=5 and dilation=1073741824" in str(error)
 
 
 def test_an_equal_number_is_the_same_argument():
@@ -169,6 +172,10 @@ def test_output_size_refuses_what_pooling_refuses():
         assert type(ours) is type(refusal(voxpool.max_pool3d, X, **arguments)), name
     for size in ((), (1, 2, 3, 4), 0, (4, 0, 4), -1):
         assert isinstance(refusal(voxpool.output_size, size, 2), RuntimeError), size
+    # Padding would make something of a negative length.
+    for size in ((-1, 4, 4), (4, 4, -1), (-1, 4), -1):
+        pads = ((2, 2),) * (len(size) if isinstance(size, tuple) else 1)
+        assert "-1" in str(refusal(voxpool.output_size, size, 3, 1, pads)), size
 
 
 def test_gradient_of_another_dtype():

@@ -57,6 +57,41 @@ def test_batch_of_the_size():
             backward(gradient, taps, size)
 
 
+NEGATIVE_SIZES = [[1, 1, -1, 4, 4], [1, 1, 4, 4, -1], [1, -1, 4, 4, 4], [-1, 1, 4, 4, 4], [-1, 4, 4, 4]]
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("size", NEGATIVE_SIZES, ids=str)
+def test_negative_sizes(size, device):
+    """Padding of (2, 2) turns a length of -1 into one output: only a check of the lengths refuses it."""
+    window = (3, 1, (2,) * 6, 1)
+    pooled = [length + 2 if i >= len(size) - 3 else abs(length) for i, length in enumerate(size)]
+    taps = torch.zeros(pooled, dtype=torch.uint8, device=device)
+    with pytest.raises(RuntimeError, match="-1"):
+        OPS._max_pool3d_indices(taps, size, *window)
+    with pytest.raises(RuntimeError, match="-1"):
+        OPS._max_pool3d_backward(taps.float(), taps, size, *window)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_the_order_of_checks_is_that_of_the_real_kernels(device):
+    """dtype, dtype of the taps, shapes: each call has all of the later mistakes too."""
+    x, gradient, taps = (t.to(device) for t in legal())
+    short = taps[:1]
+    with pytest.raises(RuntimeError, match="for `gradOutput` but got dtype Long"):
+        backward(gradient.long(), short.int())
+    with pytest.raises(RuntimeError, match="for `taps` of this window but got dtype Int"):
+        backward(gradient[:1], short.int())
+    with pytest.raises(RuntimeError, match="expected grad_output of shape"):
+        backward(gradient[:1], short)
+    with pytest.raises(NotImplementedError, match="\"_max_pool3d_gather\" not implemented for 'Bool'"):
+        OPS._max_pool3d_gather(x.bool(), short.int(), *WINDOW)
+    with pytest.raises(RuntimeError, match="for `taps` of this window but got dtype Int"):
+        OPS._max_pool3d_gather(x, short.int(), *WINDOW)
+    with pytest.raises(RuntimeError, match="for `taps` of this window but got dtype Int"):
+        OPS._max_pool3d_indices(short.int(), SIZE, *WINDOW)
+
+
 def test_dtypes():
     _, gradient, taps = legal()
     with pytest.raises(RuntimeError, match=r"expected dtype .* for `gradOutput` but got dtype Long"):
