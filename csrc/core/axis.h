@@ -56,6 +56,12 @@ struct Axis {
     return offset % dilation == 0 ? offset / dilation : -1;
   }
 
+  // Whether some tap of output o reads input position i, which may lie anywhere.
+  VOXPOOL_INLINE constexpr bool has_tap_on(int64_t o, int64_t i) const {
+    const int64_t offset = i - start(o);
+    return offset >= 0 && offset % dilation == 0 && offset / dilation < kernel;
+  }
+
   // Whether two windows may span the same input position.
   VOXPOOL_INLINE constexpr bool overlapping() const { return reach() >= stride; }
 

@@ -94,23 +94,28 @@ void throw_output_too_small(const std::string& input, const std::string& output)
   fail("Given input size: ", input, ". Calculated output size: ", output, ". Output size is too small");
 }
 
+Geometry geometry_of(int64_t batch, int64_t channels, const std::array<int64_t, 3>& in,
+                     const std::array<int64_t, 3>& out, const Window& window) {
+  Geometry geometry{batch, channels, {}};
+  for (int i = 0; i < 3; ++i) {
+    const WindowAxis& axis = window.axes[i];
+    geometry.axes[i] = {in[i], out[i], axis.kernel, axis.stride, axis.pad_begin, axis.dilation};
+  }
+  return geometry;
+}
+
 Geometry make_geometry(int64_t batch, int64_t channels, const std::array<int64_t, 3>& in, const Window& window) {
   check_window(window);
   check_half_padding(window);
-  Geometry geometry{batch, channels, {}};
   std::array<int64_t, 3> out;
-  for (int i = 0; i < 3; ++i) {
-    const WindowAxis& axis = window.axes[i];
-    out[i] = output_length(in[i], axis, window.ceil_mode);
-    geometry.axes[i] = {in[i], out[i], axis.kernel, axis.stride, axis.pad_begin, axis.dilation};
-  }
+  for (int i = 0; i < 3; ++i) out[i] = output_length(in[i], window.axes[i], window.ceil_mode);
   for (const int64_t length : out) {
     if (length < 1) {
       throw_output_too_small(format_sizes(channels, in, window.spatial_dims),
                              format_sizes(channels, out, window.spatial_dims));
     }
   }
-  return geometry;
+  return geometry_of(batch, channels, in, out, window);
 }
 
 }  // namespace voxpool

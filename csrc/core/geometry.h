@@ -63,24 +63,28 @@ void check_window(const Window& window);
 void check_half_padding(const Window& window);
 
 // Number of windows along one axis: floor((in + pads - dilation * (kernel - 1) - 1 + (ceil ? stride - 1 : 0)) / stride)
-// + 1, at most the number of windows that start inside the input or the leading padding; zero or less when not even
-// one window fits. `Int` is int64_t or a symbolic integer; floor mode compares nothing but the sign of the numerator,
-// so a symbolic size gets no guard on its remainder.
+// + 1, at most the number of windows that start inside the input or the leading padding; zero or less, for messages as
+// torch counts, when not even one window fits. `Int` is int64_t or a symbolic integer; floor mode compares nothing but
+// the sign of the numerator, so a symbolic size gets no guard on its remainder.
 template <class Int>
 Int output_length(const Int& in, const WindowAxis& axis, bool ceil_mode) {
   const int64_t slack = ceil_mode ? axis.stride - 1 : 0;
   const Int last = in + (axis.pad_begin + axis.pad_end - axis.dilation * (axis.kernel - 1) - 1 + slack);
-  if (last < 0) return Int(0);
+  if (last < 0) return 1 - (-last + (axis.stride - 1)) / axis.stride;
   Int length = last / axis.stride + 1;
   if (ceil_mode && (length - 1) * axis.stride >= in + axis.pad_begin) length = length - 1;
   return length;
 }
 
-// Throws GeometryError unless every output length is positive. `shape` prints the input and output for the message.
+// Throws GeometryError about an output length below one; `input` and `output` are the sizes as the message shows them.
 [[noreturn]] void throw_output_too_small(const std::string& input, const std::string& output);
 
 // (C x T x H x W) for the message above, with as many spatial sizes as the pooling has.
 std::string format_sizes(int64_t channels, const std::array<int64_t, 3>& sizes, int spatial_dims);
+
+// The geometry of lengths and a window that are already validated.
+Geometry geometry_of(int64_t batch, int64_t channels, const std::array<int64_t, 3>& in,
+                     const std::array<int64_t, 3>& out, const Window& window);
 
 // Validates everything and builds the geometry. `in` are the sizes along d, h, w (1 for axes that do not exist); they
 // are positive: the caller, who knows the shape as given, reports zero lengths. Throws GeometryError.

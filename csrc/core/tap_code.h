@@ -51,7 +51,13 @@ constexpr TapCode tap_code(const Geometry& g) {
 // -1 when the code is no tap of that window inside the input.
 VOXPOOL_INLINE constexpr int64_t input_position(const Geometry& g, const TapCode& code, int64_t tap, int64_t od,
                                                 int64_t oh, int64_t ow) {
-  if (code.type == TapType::i64) return tap >= 0 && tap < g.input_volume() ? tap : -1;
+  if (code.type == TapType::i64) {
+    if (tap < 0 || tap >= g.input_volume()) return -1;
+    const int64_t row = g.w().in, plane = g.h().in * row;
+    const bool read =
+        g.d().has_tap_on(od, tap / plane) && g.h().has_tap_on(oh, tap % plane / row) && g.w().has_tap_on(ow, tap % row);
+    return read ? tap : -1;
+  }
   if (tap < 0 || tap >= code.step[0] * g.d().kernel) return -1;
   const int64_t d = g.d().start(od) + tap / code.step[0] * g.d().dilation;
   const int64_t h = g.h().start(oh) + tap % code.step[0] / code.step[1] * g.h().dilation;

@@ -193,9 +193,11 @@ Pooling parse_pooling(at::IntArrayRef input, const Arguments& arguments) {
   const Window window = parse_window(arguments, 3);
   Sizes<int64_t> output = pooled_sizes<int64_t>(input, window);
   const size_t spatial = input.size() - 3;
+  const auto lengths = [&](at::IntArrayRef sizes) {
+    return std::array<int64_t, 3>{sizes[spatial], sizes[spatial + 1], sizes[spatial + 2]};
+  };
   const int64_t batch = input.size() == 5 ? input[0] : 1;
-  const Geometry geometry =
-      make_geometry(batch, input[spatial - 1], {input[spatial], input[spatial + 1], input[spatial + 2]}, window);
+  const Geometry geometry = geometry_of(batch, input[spatial - 1], lengths(input), lengths(output), window);
   return {geometry, tap_code(geometry), std::move(output)};
 }
 

@@ -42,9 +42,18 @@ TEST(OutputLength, CeilModeKeepsOnlyWindowsThatStartInsideOrBefore) {
   EXPECT_EQ(output_length<int64_t>(4, axis(2, 3, 1, 1), true), 2);
 }
 
+TEST(OutputLength, OfTooLittleInputIsRoundedDown) {
+  EXPECT_EQ(output_length<int64_t>(1, axis(3, 2, 0, 2), false), -1);  // (1 - 5) / 2 + 1
+  EXPECT_EQ(output_length<int64_t>(2, axis(3, 2, 0, 2), false), -1);  // -3 / 2 is -2
+  EXPECT_EQ(output_length<int64_t>(2, axis(3, 2, 0, 2), true), 0);
+  EXPECT_EQ(output_length<int64_t>(4, axis(9, 5, 0, 1), false), 0);
+}
+
 TEST(OutputLength, ExtremeArgumentsDoNotOverflow) {
-  EXPECT_EQ(output_length<int64_t>(4, axis(int_max, 1, 0, int_max), true), 0);
-  EXPECT_EQ(output_length<int64_t>(4, axis(536870912, 1, 0, 1879048192), true), 0);
+  // With k = d = 2^31 - 1 and s = 1: 4 - d * (k - 1).
+  EXPECT_EQ(output_length<int64_t>(4, axis(int_max, 1, 0, int_max), true), 4 - int_max * (int_max - 1));
+  EXPECT_EQ(output_length<int64_t>(4, axis(536870912, 1, 0, 1879048192), true), 4 - 1879048192 * int64_t{536870911});
+  EXPECT_EQ(output_length<int64_t>(4, axis(int_max, int_max, 0, int_max), false), 2 - int_max);
   // The first window starts at 0 and has its first tap inside, so ceil mode keeps it.
   EXPECT_EQ(output_length<int64_t>(5, axis(3, int_max, 0, 1 << 30), true), 1);
   EXPECT_EQ(output_length<int64_t>(5, axis(1, 1, 0, int_max), false), 5);
@@ -106,6 +115,8 @@ TEST(Errors, UseTorchsWordsInTorchsOrder) {
             "pad should be smaller than or equal to half of kernel size, but got k");
   EXPECT_EQ(error_of(cube(axis(3, 1, 0, 1)), {2, 8, 8}),
             "Given input size: (2x2x8x8). Calculated output size: (2x0x6x6). Output size is too small");
+  EXPECT_EQ(error_of(cube(axis(3, 2, 0, 2)), {1, 3, 5}),
+            "Given input size: (2x1x3x5). Calculated output size: (2x-1x0x1). Output size is too small");
 }
 
 TEST(Errors, PairsOnlyNeedToBeSmallerThanTheEffectiveKernel) {
@@ -137,6 +148,27 @@ TEST(TapCode, PositionsOfForeignCodesAreRefused) {
   EXPECT_EQ(input_position(g, tap_code(g), 27, 1, 1, 1), -1);  // no tap of this window
   EXPECT_EQ(input_position(g, tap_code(g), 255, 1, 1, 1), -1);
   EXPECT_EQ(input_position(g, tap_code(g), -1, 1, 1, 1), -1);
+}
+
+TEST(TapCode, PositionsAsCodesAreRefusedOutsideTheWindow) {
+  // 1291^3 taps are more than 2^31: the code is the position inside the input.
+  const Axis a{9, 9, 1291, 1, 2, 3};
+  const Geometry g{1, 1, {a, a, a}};
+  const TapCode code = tap_code(g);
+  ASSERT_EQ(code.type, TapType::i64);
+  const auto at = [](int64_t d, int64_t h, int64_t w) { return (d * 9 + h) * 9 + w; };
+  EXPECT_EQ(input_position(g, code, at(1, 4, 7), 0, 0, 0), at(1, 4, 7));  // taps at -2, 1, 4, 7
+  EXPECT_EQ(input_position(g, code, at(1, 4, 6), 0, 0, 0), -1);           // between two taps along w
+  EXPECT_EQ(input_position(g, code, at(1, 3, 7), 0, 0, 0), -1);           // along h
+  EXPECT_EQ(input_position(g, code, at(0, 4, 7), 0, 0, 0), -1);           // along d
+  EXPECT_EQ(input_position(g, code, at(2, 5, 8), 4, 4, 4), at(2, 5, 8));
+  EXPECT_EQ(input_position(g, code, at(1, 5, 8), 4, 4, 4), -1);  // before the window
+  EXPECT_EQ(input_position(g, code, 9 * 9 * 9, 0, 0, 0), -1);
+  EXPECT_EQ(input_position(g, code, -1, 0, 0, 0), -1);
+  // After the last tap of a short axis.
+  const Geometry flat{1, 1, {Axis{9, 8, 2, 1, 0, 1}, Axis{9, 9, int_max, 1, 0, 1}, Axis{9, 9, int_max, 1, 0, 1}}};
+  EXPECT_EQ(input_position(flat, tap_code(flat), at(1, 0, 0), 0, 0, 0), at(1, 0, 0));
+  EXPECT_EQ(input_position(flat, tap_code(flat), at(2, 0, 0), 0, 0, 0), -1);
 }
 
 }  // namespace

@@ -35,6 +35,8 @@ REFUSED_3D = {
     "dilation -1": {"kernel_size": 2, "dilation": -1},
     "output too small": {"kernel_size": 9},
     "output too small on one axis": {"kernel_size": (1, 1, 9)},
+    "output far too small": {"kernel_size": 3, "stride": 2, "dilation": 6},
+    "output far too small, ceil": {"kernel_size": 3, "stride": 2, "dilation": 6, "ceil_mode": True},
     "huge dilation": {"kernel_size": 2, "dilation": 2**31 - 1},
     "huge kernel and dilation": {"kernel_size": 2**31 - 1, "dilation": 2**31 - 1},
     "kernel_size a float": {"kernel_size": 2.5},
@@ -86,6 +88,7 @@ def test_arguments_of_fewer_axes(dims):
         {"kernel_size": 0, "stride": 1},
         {"kernel_size": 2, "dilation": 0},
         {"kernel_size": 99},
+        {"kernel_size": 3, "stride": 2, "dilation": 6},
     ]
     for arguments in cases:
         theirs, ours = refusal(TORCHS[dims], x, **arguments), refusal(OURS[dims], x, **arguments)
