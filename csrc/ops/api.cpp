@@ -9,11 +9,8 @@ namespace {
 
 using at::IntArrayRef;
 using at::Tensor;
-
-template <class Result>
-using Pool = Result(const Tensor&, IntArrayRef, IntArrayRef, IntArrayRef, IntArrayRef, bool);
-template <class Result>
-using NamedPool = Result(const Tensor&, IntArrayRef, IntArrayRef, std::string_view, IntArrayRef, bool);
+using ops::NamedPool;
+using ops::Pool;
 
 // Pads an input shape with one channel, as the rules for shapes are those of tensors.
 ops::Sizes<int64_t> with_channel(IntArrayRef spatial_sizes) {

@@ -13,20 +13,17 @@ using TensorPair = std::tuple<Tensor, Tensor>;
 }  // namespace
 
 Tensor max_pool3d(const Tensor& input, const Arguments& a) {
-  static const auto op =
-      find_op<Tensor(const Tensor&, IntArrayRef, IntArrayRef, IntArrayRef, IntArrayRef, bool)>("voxpool::max_pool3d");
+  static const auto op = find_op<Pool<Tensor>>("voxpool::max_pool3d");
   return op.call(input, a.kernel_size, a.stride, a.padding, a.dilation, a.ceil_mode);
 }
 
 TensorPair max_pool3d_with_indices(const Tensor& input, const Arguments& a) {
-  static const auto op = find_op<TensorPair(const Tensor&, IntArrayRef, IntArrayRef, IntArrayRef, IntArrayRef, bool)>(
-      "voxpool::max_pool3d_with_indices");
+  static const auto op = find_op<Pool<TensorPair>>("voxpool::max_pool3d_with_indices");
   return op.call(input, a.kernel_size, a.stride, a.padding, a.dilation, a.ceil_mode);
 }
 
 TensorPair max_pool3d_taps(const Tensor& input, const Arguments& a) {
-  static const auto op = find_op<TensorPair(const Tensor&, IntArrayRef, IntArrayRef, IntArrayRef, IntArrayRef, bool)>(
-      "voxpool::_max_pool3d_taps");
+  static const auto op = find_op<Pool<TensorPair>>("voxpool::_max_pool3d_taps");
   return op.call(input, a.kernel_size, a.stride, a.padding, a.dilation, a.ceil_mode);
 }
 
