@@ -86,6 +86,7 @@ function(voxpool_import_torch root)
   endif()
 
   set(libraries "")
+  set(kept "")
   foreach(name torch torch_cpu c10)
     if(NOT EXISTS ${root}/lib/lib${name}.so)
       continue()

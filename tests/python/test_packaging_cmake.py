@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import voxpool
+from voxpool import _build
 
 ROOT = Path(__file__).resolve().parents[2]
 TORCH = Path(torch.__file__).parent
@@ -100,7 +101,20 @@ def build_and_run(build: Path, *options: str, targets: list[str], env: dict[str,
 
 def test_consumer_of_the_wheel_without_toolkit(tmp_path: Path) -> None:
     options = [f"-DCMAKE_PREFIX_PATH={voxpool.cmake_prefix_path}", f"-DTORCH_INSTALL_PREFIX={TORCH}"]
+    # A variable of the consumer's own that happens to have the name of one of ours.
+    options.append("-Dkept=,/not/there.so")
     build_and_run(tmp_path, *options, targets=["train", "linked"], env=environment(nvcc=False))
+
+
+def test_consumer_that_has_loaded_another_torch(tmp_path: Path) -> None:
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(consumer LANGUAGES CXX)\n"
+        "add_library(torch INTERFACE)\nset(Torch_VERSION 2.9.1)\nfind_package(voxpool REQUIRED)\n"
+    )
+    options = [f"-DCMAKE_PREFIX_PATH={voxpool.cmake_prefix_path}"]
+    text = run("cmake", "-S", tmp_path, "-B", tmp_path / "b", *options, env=environment(nvcc=False), ok=False)
+    assert f"built for torch {_build.TORCH_VERSION}" in text
+    assert "the target torch is torch 2.9.1" in text
 
 
 def test_consumer_of_a_prefix(tmp_path: Path) -> None:
