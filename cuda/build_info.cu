@@ -8,8 +8,4 @@ std::vector<std::string> built_architectures() {
   return names;
 }
 
-std::string toolkit_version() {
-  return std::to_string(__CUDACC_VER_MAJOR__) + "." + std::to_string(__CUDACC_VER_MINOR__);
-}
-
 }  // namespace voxpool::cuda

@@ -3,13 +3,10 @@
 #include <string>
 #include <vector>
 
-// What the CUDA part of this build was compiled for. Both are empty in a build without CUDA.
+// What the CUDA part of this build was compiled for.
 namespace voxpool::cuda {
 
-// Such as "sm_90", lowest first.
+// Such as "sm_90", lowest first; empty in a build without CUDA.
 std::vector<std::string> built_architectures();
-
-// Version of the toolkit, such as "13.0".
-std::string toolkit_version();
 
 }  // namespace voxpool::cuda

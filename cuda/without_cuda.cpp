@@ -3,6 +3,5 @@
 namespace voxpool::cuda {
 
 std::vector<std::string> built_architectures() { return {}; }
-std::string toolkit_version() { return {}; }
 
 }  // namespace voxpool::cuda

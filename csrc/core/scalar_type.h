@@ -28,6 +28,4 @@ VOXPOOL_INLINE constexpr size_t size_of(ScalarType type) {
   return 0;
 }
 
-VOXPOOL_INLINE constexpr bool is_floating(ScalarType type) { return type >= ScalarType::f16; }
-
 }  // namespace voxpool

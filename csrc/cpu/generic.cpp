@@ -175,8 +175,8 @@ void run_backward(const Backward& p, const Plan&, int64_t begin, int64_t end) {
   });
 }
 
-// Calls f(row, ow, c, offset, position) for every output of the units [begin, end): `offset` is its place in the
-// output, `position` the flat position of its tap in the input, or -1.
+// Calls f(n, c, offset, position) for every output of the units [begin, end): `offset` is its place in the output,
+// `position` the flat position of its tap in the input, or -1.
 template <class Problem, class F>
 void for_each_tap(const Problem& p, int64_t begin, int64_t end, F&& f) {
   const Geometry& g = p.geometry;

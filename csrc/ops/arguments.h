@@ -5,7 +5,6 @@
 #include <c10/util/SmallVector.h>
 
 #include <string_view>
-#include <type_traits>
 
 #include "core/geometry.h"
 #include "core/tap_code.h"

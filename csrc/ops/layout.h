@@ -13,7 +13,8 @@ namespace voxpool::ops {
 at::MemoryFormat output_format(const at::Tensor& input);
 
 // torch's rule for the gradient of an input, told from the taps, which have the strides of the output: an unbatched
-// gradient is always contiguous.
+// gradient is always contiguous. Of one channel pooled to a single position the taps cannot tell the order of the
+// input; the gradient of a channels-last one is then contiguous, where torch's is channels-last.
 at::MemoryFormat input_gradient_format(const at::Tensor& taps);
 
 // Strides of a dense tensor of these sizes; `Int` is int64_t or c10::SymInt.

@@ -15,9 +15,8 @@
 //    channels_last_3d for an input that is;
 //  - accept for kernel_size, stride, padding and dilation one value for all axes or one per axis, for padding also a
 //    (begin, end) pair per axis, and take an empty stride for kernel_size;
-//  - choose the first maximum of a window in d, h, w order, the last NaN if there is one, and -inf (integers: the
-//  lowest
-//    value) with index -1 for a window without any position inside the input;
+//  - choose the first maximum of a window in d, h, w order, or the last NaN if there is one;
+//  - give -inf (integers: the lowest value) and index -1 for a window without any position inside the input;
 //  - are deterministic, forward and backward, and differentiable any number of times in both modes;
 //  - throw c10::Error with torch's messages for arguments that describe no pooling, c10::NotImplementedError for other
 //    dtypes.
@@ -73,7 +72,8 @@ VOXPOOL_API TensorAndIndices max_pool1d_with_indices(const at::Tensor& input, at
                                                      at::IntArrayRef dilation = 1, bool ceil_mode = false);
 
 // Spatial sizes of the result for spatial sizes of the input, of which there are one to three:
-// output_size({32, 32, 16}, 2) is {16, 16, 8}.
+// output_size({32, 32, 16}, 2) is {16, 16, 8}. Throws c10::Error where pooling an input of these sizes would, and for
+// another number of sizes.
 VOXPOOL_API std::vector<int64_t> output_size(at::IntArrayRef input_size, at::IntArrayRef kernel_size,
                                              at::IntArrayRef stride = {}, at::IntArrayRef padding = 0,
                                              at::IntArrayRef dilation = 1, bool ceil_mode = false);
