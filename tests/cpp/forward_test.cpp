@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <string_view>
 
 #include "cases.h"
 #include "cpu/kernel_table.h"
+#include "cpu/tile_plan.h"
 #include "reference.h"
 #include "tensors.h"
 
@@ -46,7 +48,7 @@ int64_t expected_tap(const TapCode& code, const Winner& winner) {
 
 template <class T>
 void run_and_compare(const Variant<Forward>& variant, const Case& c, Forward p, const GuardedBuffer& input,
-                     const std::vector<Winner>& winners, Wanted wanted, int64_t threads, Flush flush) {
+                     const std::vector<Winner>& winners, Wanted wanted, const Plan& plan, Flush flush) {
   const Geometry& g = p.geometry;
   const int64_t count = g.batch * g.channels * g.output_volume();
   GuardedBuffer output(count * sizeof(T), flush), taps(wanted.taps ? count * size_of(p.code.type) : 0, flush),
@@ -56,7 +58,6 @@ void run_and_compare(const Variant<Forward>& variant, const Case& c, Forward p, 
   p.indices = wanted.indices ? indices.as<int64_t>() : nullptr;
   ASSERT_EQ(variant.refusal(p), nullptr);
 
-  const Plan plan = variant.plan(p, threads);
   for (int64_t unit = plan.units; unit-- > 0;) variant.run(p, plan, unit, unit + 1);
 
   int64_t i = 0;
@@ -75,8 +76,19 @@ void run_and_compare(const Variant<Forward>& variant, const Case& c, Forward p, 
   EXPECT_TRUE(output.canaries_alive() && taps.canaries_alive() && indices.canaries_alive()) << c.name();
 }
 
+// The plan of the variant itself, or the smallest tiles there are: real volumes are cut, and these are too small for
+// that.
+enum class Tiles { own, smallest };
+
+Plan plan_of(const Variant<Forward>& variant, const Forward& p, int64_t threads, Tiles tiles) {
+  const std::string_view name = variant.name;
+  if (tiles == Tiles::own || !name.starts_with("separable")) return variant.plan(p, threads);
+  const bool last = name.ends_with("channels_last");
+  return cpu::plan_tiles(p.geometry, last ? cpu::Layout::channels_last : cpu::Layout::channels_first, 5, threads, 64);
+}
+
 template <class T>
-void compare_all(const Case& c, ScalarType dtype, Order order, uint32_t seed, int* runs) {
+void compare_all(const Case& c, ScalarType dtype, Order order, uint32_t seed, int* runs, Tiles tiles) {
   const Geometry g = c.geometry();
   const std::array<int64_t, 3> out{g.d().out, g.h().out, g.w().out};
   const Flush flush = seed % 2 == 0 ? Flush::end : Flush::begin;
@@ -108,7 +120,8 @@ void compare_all(const Case& c, ScalarType dtype, Order order, uint32_t seed, in
         probe.indices = wanted.indices ? reinterpret_cast<int64_t*>(&probe) : nullptr;
         if (variant->refusal(probe) != nullptr) continue;
         SCOPED_TRACE(std::string(cpu::name_of(capability)));
-        run_and_compare<T>(*variant, c, p, input, winners, wanted, 1 + seed % 3, flush);
+        const Plan plan = plan_of(*variant, probe, 1 + seed % 3, tiles);
+        run_and_compare<T>(*variant, c, p, input, winners, wanted, plan, flush);
         ++*runs;
         if (::testing::Test::HasFatalFailure()) return;
       }
@@ -116,11 +129,11 @@ void compare_all(const Case& c, ScalarType dtype, Order order, uint32_t seed, in
   }
 }
 
-int compare_dtypes(const Case& c, Order order, uint32_t seed) {
+int compare_dtypes(const Case& c, Order order, uint32_t seed, Tiles tiles = Tiles::own) {
   int runs = 0;
   for (const ScalarType dtype : {ScalarType::u8, ScalarType::i8, ScalarType::i16, ScalarType::i32, ScalarType::i64,
                                  ScalarType::f16, ScalarType::bf16, ScalarType::f32, ScalarType::f64}) {
-    cpu::dispatch(dtype, [&]<class T>(T) { compare_all<T>(c, dtype, order, seed, &runs); });
+    cpu::dispatch(dtype, [&]<class T>(T) { compare_all<T>(c, dtype, order, seed, &runs, tiles); });
     if (::testing::Test::HasFatalFailure()) break;
   }
   return runs;
@@ -138,6 +151,17 @@ TEST(Forward, EveryVariantEqualsBruteForceOnNamedCases) {
   }
   RecordProperty("kernel_runs", runs);
   EXPECT_GT(runs, 5000);
+}
+
+TEST(Forward, TilesOfTheSmallestSizeGiveTheSameResult) {
+  uint32_t seed = 500;
+  for (const Case& c : named_cases()) {
+    if (c.window.axes[0].kernel > 1000) continue;
+    for (const Order order : {Order::channels_first, Order::channels_last}) {
+      compare_dtypes(c, order, ++seed, Tiles::smallest);
+      if (HasFatalFailure()) return;
+    }
+  }
 }
 
 TEST(Forward, EveryVariantEqualsBruteForceOnRandomCases) {
