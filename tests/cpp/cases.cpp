@@ -60,6 +60,7 @@ std::vector<Case> named_cases() {
       {2, 1, {2, 3, 4}, cube(axis(3, 1, 4, 4, 4))},
       {1, 1, {4, 4, 4}, cube(axis(1291, 1, 645, 645, 1))},  // more than 2^31 taps: positions as codes
       {1, 2, {2, 2, 5}, cube(axis(1, 1, 0, 0, 1 << 30))},
+      {1, 3, {3, 4, 5}, cube(axis(2, (int64_t{1} << 31) - 1, 0, 0, 1))},  // one window, and no work for the stride
       {0, 3, {4, 4, 4}, cube(k2)},
       {3, 4, {7, 7, 7}, cube(k3s2)},
       {1, 1, {40, 40, 40}, cube(k3s1)},

@@ -1,6 +1,7 @@
 """The benchmark: what it measures, the processes it measures with, and what it makes of their answers. No test looks
 at a time."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -192,7 +193,9 @@ def test_refuses_in_one_line(arguments, message, capsys):
 def test_ctrl_c_ends_it_quietly(tmp_path):
     path = tmp_path / "results.json"
     command = [sys.executable, "-m", "voxpool", "bench", "--peers", "voxpool", "--threads", "1", "--json", str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Who runs the tests in the background ignores the signal, and so would a process that inherits that.
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     while not path.exists() and process.poll() is None:  # the first case is done, others are under way
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -180,7 +180,8 @@ VOXPOOL_INLINE void gather_blocks(const Axis& w, GradientRows<T> rows, int64_t m
 }
 
 template <class T, class W>
-void gather_row_first(const Axis& w, GradientRows<T> rows, T* grad_input) {
+void gather_row_first(const Axis& given, GradientRows<T> rows, T* grad_input) {
+  const Axis w = given;  // a copy that no store changes
   constexpr int n = lanes<typename GradientLanes<T>::Lane>;
   constexpr int together = blocks_together<W::stride>;
   const int64_t end = ceil_div(w.in, W::stride);

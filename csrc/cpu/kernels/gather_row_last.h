@@ -53,7 +53,8 @@ VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(Grad
 }
 
 template <class T>
-void gather_row_last(const ColumnsLast& pass, GradientRows<T> rows, T* grad_input) {
+void gather_row_last(const ColumnsLast& given, GradientRows<T> rows, T* grad_input) {
+  const ColumnsLast pass = given;  // a copy that no store changes
   using Lane = typename GradientLanes<T>::Lane;
   constexpr int n = lanes<Lane>;
   constexpr int together = 4;

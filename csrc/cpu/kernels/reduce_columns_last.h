@@ -1,64 +1,89 @@
 #pragma once
 
+#include <type_traits>
+
 #include "cpu/kernels/column_pass.h"
 
 // The pass along w in channels-last: a vector holds the channels of one window.
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
-// Channels-last: the taps of a window are columns of `channels` elements. A vector that reaches past the last channel
-// writes into the next column, which is written later, and reads into the next input column, except at the row's end.
-template <class E, Track track, int kernel, class Sink>
-void reduce_columns_last(const ColumnPass& pass, InputRows<E> rows, const Sink& sink) {
+// The taps of a window are columns of `channels` elements. A vector that reaches past the last channel writes into the
+// next column, which is written later, and reads into the next input column, except at the row's end. `row_count` and
+// `taps` are integers, or constants where the compiler is to know them.
+template <class E, Track track, class RowCount, class TapCount, class Access>
+VOXPOOL_INLINE Best<E, track> reduce_channels(const InputRow<E>* rows, RowCount row_count, TapCount taps,
+                                              int64_t tap_stride, Codes<typename E::Lane> first_code,
+                                              Codes<typename E::Lane> code_step, int64_t at, const Access& access) {
+  using Lane = typename E::Lane;
+  Best<E, track> best{};
+  for (int r = 0; r < row_count; ++r) {
+    const auto row = access(rows[r].data);
+    Codes<Lane> code = splat_code<Lane>(rows[r].code) + first_code;
+    for (int64_t t = 0; t < taps; ++t) {
+      const Vector<Lane> x = E::decode(row.at(at + t * tap_stride));
+      if (r == 0 && t == 0) {
+        best = {x, code};
+      } else {
+        best.take(x, code);
+      }
+      code += code_step;
+    }
+  }
+  return best;
+}
+
+template <class E, Track track, int kernel, class RowCount, class Sink>
+VOXPOOL_INLINE void reduce_columns_last_of(const ColumnPass& given, const InputRow<E>* rows, RowCount row_count,
+                                           Sink sink) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
   constexpr int n = lanes<Raw>;
+  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(Raw));  // of the cache
+  const ColumnPass pass = given;                                    // a copy that no store changes
   const int64_t length = pass.columns.size() * pass.channels;
   const int64_t row_end = (pass.w.in - 1) * pass.column_stride + pass.channels;
   const int64_t tap_stride = pass.w.dilation * pass.column_stride;
-  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(Raw));  // of the cache
+  const Codes<Lane> code_step = splat_code<Lane>(pass.code_step);
+  // Columns of a window that the one before it did not span.
+  const int64_t span = pass.w.reach() < pass.w.in ? pass.w.reach() + 1 : pass.w.in;
+  const int64_t new_columns = pass.w.stride < span ? pass.w.stride : span;
 
   for (int64_t column = pass.columns.begin; column < pass.columns.end; ++column) {
-    const auto& [taps, position] = pass.tables.taps(column);
-    const int64_t first_tap = taps.begin, count = taps.size();
-    const int64_t first = position * pass.column_stride, last = first + (count - 1) * tap_stride;
+    const auto [taps, position] = pass.tables.taps(column);
+    const int64_t first = position * pass.column_stride, last = first + (taps.size() - 1) * tap_stride;
     const int64_t at = (column - pass.columns.begin) * pass.channels;
+    const Codes<Lane> first_code = splat_code<Lane>(taps.begin * pass.code_step);
+    for (int r = 0; r < row_count; ++r) {
+      const Raw* end = rows[r].data + last + pass.channels;
+      for (int64_t i = new_columns * pass.column_stride; i > 0; i -= line) prefetch(end - i, prefetch_bytes);
+    }
 
-    const auto reduce = [&](auto access, int64_t c, int64_t tap_count) VOXPOOL_LAMBDA_INLINE {
-      Best<E, track> best{};
-      for (int r = 0; r < rows.count; ++r) {
-        const auto row = access(rows.rows[r].data);
-#pragma GCC unroll 4
-        for (int64_t t = 0; t < tap_count; ++t) {
-          const Vector<Lane> x = E::decode(row.at(first + t * tap_stride + c));
-          const Codes<Lane> x_code =
-              splat_code<Lane>(rows.rows[r].code) + splat_code<Lane>((first_tap + t) * pass.code_step);
-          if (r == 0 && t == 0) {
-            best = {x, x_code};
-          } else {
-            best.take(x, x_code);
-          }
-        }
-      }
-      sink.put(at + c, best, length);
-    };
     const auto inside = [](const Raw* row) VOXPOOL_LAMBDA_INLINE { return InsideRow<Raw>{row}; };
     const auto across = [&](const Raw* row) VOXPOOL_LAMBDA_INLINE { return AcrossRowEnds<E>{row, row_end}; };
-
-    for (int r = 0; r < rows.count; ++r) {
-      const Raw* end = rows.rows[r].data + last + pass.channels;
-      for (int64_t i = pass.w.stride * pass.column_stride; i > 0; i -= line) prefetch(end - i, prefetch_bytes);
-    }
-
+    const auto reduce = [&](auto count, int64_t c, const auto& access) VOXPOOL_LAMBDA_INLINE {
+      sink.put(at + c,
+               reduce_channels<E, track>(rows, row_count, count, tap_stride, first_code, code_step, first + c, access),
+               length);
+    };
+    const int64_t inside_end = pass.channels < row_end - last - n + 1 ? pass.channels : row_end - last - n + 1;
     int64_t c = 0;
-    for (; c < pass.channels && last + c + n <= row_end; c += n) {
-      if (kernel != 0 && count == kernel) {
-        reduce(inside, c, kernel);
-      } else {
-        reduce(inside, c, count);
-      }
+    if (kernel != 0 && taps.size() == kernel) {
+      for (; c < inside_end; c += n) reduce(std::integral_constant<int64_t, kernel>(), c, inside);
+    } else {
+      for (; c < inside_end; c += n) reduce(taps.size(), c, inside);
     }
-    for (; c < pass.channels; c += n) reduce(across, c, count);
+    for (; c < pass.channels; c += n) reduce(taps.size(), c, across);
+  }
+}
+
+template <class E, Track track, int kernel, class Sink>
+void reduce_columns_last(const ColumnPass& pass, InputRows<E> rows, const Sink& sink) {
+  if (rows.count == 1) {
+    const InputRow<E> row = rows.rows[0];
+    reduce_columns_last_of<E, track, kernel>(pass, &row, std::integral_constant<int, 1>(), sink);
+  } else {
+    reduce_columns_last_of<E, track, kernel>(pass, rows.rows, rows.count, sink);
   }
 }
 
