@@ -72,11 +72,15 @@ $(STAMPS)/installed: $(SOURCES) $(STAMPS)/extras
 	$(PY) -m pip install --verbose --no-build-isolation --no-deps .
 	touch $@
 
-format:
+$(STAMPS)/dev: pyproject.toml $(STAMPS)/installed
+	$(PY) setup.py --print-extras dev > $@
+	$(PY) -m pip install --requirement $@
+
+format: $(STAMPS)/dev
 	clang-format -i $(CPP)
 	ruff format && ruff check --fix
 
-lint:
+lint: $(STAMPS)/dev
 	clang-format --dry-run --Werror $(CPP)
 	ruff format --check && ruff check && mypy
 

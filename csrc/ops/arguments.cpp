@@ -17,8 +17,9 @@ std::string length_error(std::string_view name, size_t got, int spatial_dims) {
   std::ostringstream text;
   if (spatial_dims == 1) {
     text << "max_pool1d() " << name << " must be "
-         << (name == "stride" ? "None, an int, list of ints, or tuple of ints"
-                              : "an int, list of ints or tuple of ints")
+         << (name == "stride"    ? "None, an int, list of ints, or tuple of ints"
+             : name == "padding" ? "an int, list of ints, or tuple of ints"
+                                 : "an int, list of ints or tuple of ints")
          << " of size 1 but got size " << got;
     return text.str();
   }

@@ -6,6 +6,7 @@ gets the ordinary operator from torch.ops instead. Both end in the same kernels.
 """
 
 from collections.abc import Callable
+from numbers import Number
 from typing import Any
 
 import torch
@@ -68,8 +69,8 @@ def max_pool3d(
         where a dilated window has no tap inside the input.
 
     Differentiable (also twice, in forward mode, and under torch.func) for floating inputs. Training stores one byte
-    per output (int32 for windows of more than 255 taps), inference nothing. Deterministic on every device: gradients
-    are gathered in ascending output order, 16-bit ones accumulated in float32.
+    per output (int32 for windows of more than 255 taps, int64 above 2**31 - 1), inference nothing. Deterministic:
+    gradients are gathered in ascending output order, 16-bit ones accumulated in float32.
 
     Raises:
         RuntimeError: an argument or size that describes no pooling, with torch's sentence.
@@ -160,14 +161,20 @@ def parse_pool(
         dims,
         bool(return_indices),
     )
-    try:
+    key = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    if _is_value(key):
         known = _POOLS[dims]
         if len(known) >= _POOLS_LIMIT:
             known.clear()
-        known[kernel_size, stride, padding, dilation, ceil_mode, return_indices] = pool
-    except TypeError:  # a list among the arguments
-        pass
+        known[key] = pool
     return pool
+
+
+def _is_value(argument: Any) -> bool:
+    """Whether the argument can be a key: a list cannot, and a tensor is still equal to itself after it has changed."""
+    if isinstance(argument, tuple):
+        return all(map(_is_value, argument))
+    return argument is None or isinstance(argument, (Number, str))
 
 
 def call_operator(

@@ -67,7 +67,7 @@ def explain(
         requires_grad: explain the training call (which also keeps taps) and its backward.
         The others as in :func:`voxpool.max_pool3d`.
 
-    Returns: lines of text for people, ending without a newline. The wording may change between versions.
+    Returns: lines of text for people. The wording may change between versions.
 
     Raises: what the call itself would.
     """

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import voxpool
 from voxpool import check, cli
@@ -89,3 +90,52 @@ def test_check_fails_when_something_differs(monkeypatch, capsys):
     monkeypatch.setattr(voxpool, "max_pool2d", wrong)
     assert check.main() == 1
     assert "max_pool2d" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_explain_of_the_command_line_is_that_of_python(batched, capsys):
+    size = ["2"] * batched + ["3", "9", "8", "7"]
+    options = ["-k", "3", "2", "2", "-s", "2", "-p", "1", "0", "1", "-d", "2", "1", "1", "--ceil-mode"]
+    for flags, arguments in (
+        ([], {}),
+        (["--requires-grad"], {"requires_grad": True}),
+        (["--return-indices"], {"return_indices": True}),
+    ):
+        assert cli.main(["explain", *size, *options, "--channels-last", "--dtype", "float64", *flags]) == 0
+        x = torch.empty([2, *map(int, size[-4:])], dtype=torch.float64).contiguous(memory_format=torch.channels_last_3d)
+        expected = voxpool.explain(x if batched else x[0], (3, 2, 2), 2, (1, 0, 1), (2, 1, 1), True, **arguments)
+        assert capsys.readouterr().out.strip() == expected.strip()
+
+
+@pytest.mark.parametrize("part", ["indices", "gradients", "capability"])
+def test_check_compares(part, monkeypatch, capsys):
+    right = voxpool.max_pool2d
+
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, y):
+            return y.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return 2 * gradient
+
+    def wrong(x, *args, return_indices=False, **kwargs):
+        result = right(x, *args, return_indices=return_indices, **kwargs)
+        if not return_indices:
+            return result
+        values, indices = result
+        if part == "indices":
+            return values, indices + 1
+        if part == "gradients":
+            return Doubled.apply(values), indices
+        last = voxpool.info()["cpu_capabilities_available"][0]
+        return values, indices + (voxpool.cpu_capability() == last)
+
+    monkeypatch.setattr(voxpool, "max_pool2d", wrong)
+    monkeypatch.setattr(check, "_CASES", [case for case in check._CASES if case.dims == 2])
+    assert check.main() == 1
+    error = capsys.readouterr().err
+    assert "max_pool2d" in error
+    if part == "capability":
+        assert "equal to torch, baseline" in error

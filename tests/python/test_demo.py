@@ -156,3 +156,40 @@ def test_a_difference_is_not_called_equal():
     assert compare._same_bits(a, a.clone())
     assert not compare._same_bits(a, torch.tensor([-0.0, 1.0]))
     assert not compare._same_bits(a, torch.tensor([0.0, 1.0 + 2**-23]))
+
+
+def pooled_wrong(part):
+    """voxpool's function with one thing wrong."""
+    right = voxpool.max_pool3d
+
+    def values(x, *args, **kwargs):
+        return right(x, *args, **kwargs) + 1
+
+    def gradients(x, *args, **kwargs):
+        y = right(x, *args, **kwargs)
+        return y + (y - y.detach())
+
+    return {"values": values, "gradients": gradients}[part]
+
+
+@pytest.mark.parametrize("part", ["values", "gradients"])
+def test_demo_measures_a_difference(part, monkeypatch):
+    monkeypatch.setattr(voxpool, "max_pool3d", pooled_wrong(part))
+    rows = compare.rows(torch.rand(1, 1, 24, 24, 24), 1, lambda: None)
+    assert len(rows) == 16
+    wrong = [row for row in rows if not row.agrees]
+    assert len(wrong) == {"values": 16, "gradients": 8}[part]
+
+
+@pytest.mark.parametrize("part", ["values", "losses"])
+def test_demo_status_tells_a_difference(part, tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "scan.npy", head(26, 26, 26))
+    if part == "values":
+        monkeypatch.setattr(voxpool, "max_pool3d", pooled_wrong("values"))
+    else:
+        right = voxpool.nn.MaxPool3d.forward
+        monkeypatch.setattr(voxpool.nn.MaxPool3d, "forward", lambda self, x: right(self, x) * 1.01)
+    out = tmp_path / "picture.png"
+    assert demo.main(["--volume", str(tmp_path / "scan.npy"), "--out", str(out), "--quick"]) == 1
+    printed = capsys.readouterr().out
+    assert ("✗" in printed) if part == "values" else ("NOT equal" in printed)

@@ -186,3 +186,51 @@ def test_gradient_of_another_dtype():
     output = voxpool.max_pool3d(x, 2)
     with pytest.raises(RuntimeError):
         output.grad_fn(torch.ones_like(output, dtype=torch.int64))
+
+
+def test_numbers_beyond_int64():
+    for value in (2**63, -(2**63) - 1):
+        for arguments in ({"kernel_size": value}, {"kernel_size": 2, "padding": ((value, 0), (0, 0), (0, 0))}):
+            with pytest.raises(RuntimeError, match="integer out of range"):
+                voxpool.max_pool3d(X, **arguments)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_words_of_refusals_the_operators_do_not_see(dims):
+    x = torch.zeros(2, 3, *[9] * dims)
+    with pytest.raises(TypeError, match=rf"max_pool{dims}d\(\): argument 'padding'"):
+        OURS[dims](x, 3, padding=((0.5, 1),) * dims)
+    with pytest.raises(TypeError, match=rf"max_pool{dims}d\(\): argument 'kernel_size'"):
+        OURS[dims](x, "2")
+    with pytest.raises(ValueError, match=rf"max_pool{dims}d: padding must be .*'full'"):
+        OURS[dims](x, 2, padding="full")
+    # Both ends of every axis in one flat tuple: legal for the operator, refused in Python, as torch does.
+    for count in {0, 2, 3, 4, 5, 6} - {1, dims}:
+        theirs = refusal(TORCHS[dims], x, 2, padding=(0,) * count)
+        ours = refusal(OURS[dims], x, 2, padding=(0,) * count)
+        assert sentence(theirs) in str(ours), count
+
+
+def test_true_is_one():
+    x = torch.randn(2, 3, 9, 9, 9)
+    assert torch.equal(voxpool.max_pool3d(x, True), x)
+    for ceil_mode in (1, 1.0, True):
+        assert voxpool.max_pool3d(x, 2, ceil_mode=ceil_mode).shape[-1] == 5
+
+
+def test_a_changed_tensor_is_another_argument():
+    """torch takes a tensor of one element as a number; its value, not the object, is the argument."""
+    x, kernel = torch.randn(1, 1, 8, 8, 8), torch.tensor(2)
+    assert torch.equal(voxpool.max_pool3d(x, kernel), TORCHS[3](x, 2))
+    assert torch.equal(voxpool.max_pool3d(x, (kernel, 2, 2)), TORCHS[3](x, 2))
+    kernel.fill_(4)
+    assert torch.equal(voxpool.max_pool3d(x, kernel), TORCHS[3](x, 4))
+    assert torch.equal(voxpool.max_pool3d(x, (kernel, 2, 2)), TORCHS[3](x, (4, 2, 2)))
+
+
+def test_names_are_exact():
+    for padding in ("SAME", "Valid", ""):
+        assert isinstance(refusal(voxpool.max_pool3d, X, 2, padding=padding), ValueError)
+    with pytest.raises(ValueError, match="baseline"):
+        voxpool.set_cpu_capability("Baseline")
+    assert "padding=same" in repr(voxpool.nn.MaxPool3d(2, padding="same"))

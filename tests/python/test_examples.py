@@ -1,10 +1,14 @@
 """The examples run as they stand and print what the README quotes."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+import voxpool
 
 EXAMPLES = Path(__file__).parents[2] / "python" / "examples"
 PRINTED = {
@@ -39,3 +43,23 @@ def test_example(name, tmp_path):
     assert run.stderr == ""
     for line in PRINTED[name]:
         assert line in run.stdout
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_readme_python_runs_and_gives_the_sizes_in_its_comments():
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) >= 5
+    for block in blocks:
+        if "(...)" in block:  # the list of signatures
+            continue
+        scope = {"torch": torch, "voxpool": voxpool}
+        for line in block.splitlines():
+            code, _, comment = line.partition("#")
+            exec(code.strip(), scope)
+            size = re.search(r"(?<!\w)\((?:\d+, )+\d+\)", comment)  # not the numbers of "Conv3d(1, 16, 3)"
+            if size:
+                name, assigned, _ = code.partition(" = ")
+                value = scope[name] if assigned else eval(code, scope)
+                assert size.group() == str(tuple(getattr(value, "shape", value))), line

@@ -118,7 +118,6 @@ def test_explain():
     assert "runs" in text
     assert voxpool.explain(channels_last(x), 2) != text
     training = voxpool.explain(x, 3, 2, 1, requires_grad=True)
-    assert "backward" in training
     assert training != voxpool.explain(x, 3, 2, 1, return_indices=True)
     assert voxpool.explain(x.to("meta"), 2) == text
     assert "refused" in voxpool.explain(x.transpose(2, 4), 3, 1, 1, 2)
@@ -126,3 +125,34 @@ def test_explain():
         voxpool.explain(x, 2, 0)
     with pytest.raises(NotImplementedError, match="not implemented for 'Bool'"):
         voxpool.explain(x.bool(), 2)
+
+
+def test_the_source_tree_says_how_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "voxpool._build", None)
+    with pytest.raises(ImportError, match=r"source tree.*pip install"):
+        _compatibility.check()
+
+
+def test_explain_states_the_call():
+    x = torch.zeros(2, 3, 9, 9, 9)
+    # floor((9 - 4 - 1) / 3) + 1 = 2 outputs; with ceil_mode 3.
+    assert "to [2, 3, 2, 2, 2]" in voxpool.explain(x, 3, 3, 0, 2)
+    assert "to [2, 3, 3, 3, 3]" in voxpool.explain(x, 3, 3, 0, 2, True)
+    training = voxpool.explain(x, 2, requires_grad=True)
+    assert "\nbackward:\n" in training
+    assert f"kept for backward: {2 * 3 * 4**3} bytes of taps" in training
+    for inference in (voxpool.explain(x, 2), voxpool.explain(x, 2, return_indices=True)):
+        assert "\nbackward:\n" not in inference
+        assert inference.splitlines()[-1] == "kept for backward: nothing"
+    assert "indices from taps" in voxpool.explain(x, 2, return_indices=True, requires_grad=True)
+    strides = channels_last(x)[0].stride()
+    assert str(list(strides)) in voxpool.explain(channels_last(x)[0], 2)
+
+
+def test_info_counts_torchs_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        assert voxpool.info()["threads"] == before + 1
+    finally:
+        torch.set_num_threads(before)

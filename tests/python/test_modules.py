@@ -4,6 +4,7 @@ import copy
 import inspect
 import io
 import pickle
+import sys
 import warnings
 
 import pytest
@@ -143,14 +144,43 @@ def test_script_save_and_load(dims, options):
         assert y.grad.sum() > 0
 
 
-def call_function(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    y = voxpool.max_pool3d(x, 2)
-    return voxpool.max_pool3d(y, 3, stride=1, padding=1, return_indices=True)
+def scripted_1d(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    y = voxpool.max_pool1d(x, 3, 4, 1, 2, True, return_indices=True)
+    return voxpool.max_pool1d(x, 2), voxpool.max_pool1d(x, 3, 4, 1, 2, True), y
+
+
+def scripted_2d(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    y = voxpool.max_pool2d(x, 3, 4, 1, 2, True, return_indices=True)
+    return voxpool.max_pool2d(x, 2), voxpool.max_pool2d(x, 3, 4, 1, 2, True), y
+
+
+def scripted_3d(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    y = voxpool.max_pool3d(x, 3, 4, 1, 2, True, return_indices=True)
+    return voxpool.max_pool3d(x, 2), voxpool.max_pool3d(x, 3, 4, 1, 2, True), y
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-def test_script_a_function_that_calls_voxpool():
-    torch.testing.assert_close(torch.jit.script(call_function)(example(3)), call_function(example(3)), rtol=0, atol=0)
+@pytest.mark.parametrize(("dims", "function"), [(1, scripted_1d), (2, scripted_2d), (3, scripted_3d)])
+def test_script_functions_that_call_voxpool(dims, function):
+    """Windows for which every argument changes the result: 9 cells, stride 4, ceil_mode adds a third output."""
+    x = example(dims)
+    torch.testing.assert_close(torch.jit.script(function)(x), function(x), rtol=0, atol=0)
+    assert function(x)[1].shape[-1] == 3
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_onnx_export_gets_the_same_pooling(dims, monkeypatch):
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    x = example(dims)
+    for pool in (
+        MODULES[dims](3, 4, 1, 2, ceil_mode=True),
+        MODULES[dims](3, 4, 1, 2, return_indices=True),
+        lambda x: OURS[dims](x, 3, 4, 1, 2, True),
+    ):
+        traced = torch.jit.trace(pool, x)
+        assert f"aten::max_pool{dims}d" in str(traced.inlined_graph)
+        torch.testing.assert_close(traced(x), pool(x), rtol=0, atol=0)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -202,13 +232,30 @@ class Noted(torch.overrides.TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_function_modes_see_the_call():
-    pool = voxpool.nn.MaxPool3d(2)
-    pool(example(3))
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_function_modes_see_the_call(dims):
+    pool = MODULES[dims](2)
+    pool(example(dims))
     with Noted() as mode:
-        pool(example(3))
-        voxpool.max_pool3d(example(3), 2)
+        pool(example(dims))
+        OURS[dims](example(dims), 2)
     assert sum("voxpool" in name for name in mode.calls) == 2
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_arguments_are_parsed_once(dims, monkeypatch):
+    """The second call goes straight to the dispatcher; without that a small pooling costs several times as much."""
+    x, pool = example(dims), MODULES[dims](3, 2, 1)
+    expected = OURS[dims](x, 3, 2, 1), pool(x)
+
+    def again(*_):
+        raise AssertionError("the arguments were parsed again")
+
+    for module in (sys.modules["voxpool.functional"], sys.modules["voxpool.nn.modules"]):
+        monkeypatch.setattr(module, "parse_pool", again)
+        monkeypatch.setattr(module, "call_operator", again)
+    assert torch.equal(OURS[dims](x, 3, 2, 1), expected[0])
+    assert torch.equal(pool(x), expected[1])
 
 
 class Dispatched(torch.utils._python_dispatch.TorchDispatchMode):
@@ -297,3 +344,12 @@ def test_lists_as_arguments():
         voxpool.max_pool3d(x, [2, 3, 2], [1, 2, 1], [1, 0, 1]), F.max_pool3d(x, (2, 3, 2), (1, 2, 1), (1, 0, 1))
     )
     assert torch.equal(voxpool.max_pool3d(x, x.shape[2:]), x.amax((2, 3, 4), keepdim=True))
+
+
+def test_a_refused_change_changes_nothing():
+    pool = voxpool.nn.MaxPool3d(2)
+    for name, value in {"stride": "fast", "padding": "full", "dilation": None, "ceil_mode": 2}.items():
+        before = repr(pool)
+        with pytest.raises((TypeError, ValueError)):
+            setattr(pool, name, value)
+        assert repr(pool) == before

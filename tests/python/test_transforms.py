@@ -178,9 +178,8 @@ def test_the_derivable_pooling_is_torchs(dims):
         assert torch.equal(derivable(dims, window)(x), TORCHS[dims](x, *window))
 
 
-@pytest.mark.parametrize("transform", ["vmap", "vmap of grad"])
 @pytest.mark.parametrize("dims", [1, 2, 3])
-def test_indices_under_vmap(dims, transform):
+def test_indices_under_vmap(dims):
     x = batch(tensor(SIZES[dims], "contiguous"))
     actual = vmap(lambda t: OURS[dims](t, 3, 2, 1, return_indices=True)[1])(x)
     assert torch.equal(actual, torch.stack([TORCHS[dims](t, 3, 2, 1, return_indices=True)[1] for t in x]))

@@ -40,10 +40,13 @@ class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):
         super().__init__(kernel_size, stride, padding, dilation, return_indices, ceil_mode)  # type: ignore[arg-type]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
         if name in _ARGUMENTS:
-            # Written past __setattr__: modules register nothing for plain data, and this runs for every attribute.
-            self.__dict__.update(_canonical(name, value, self._dims), _run=None)
+            # Refused before anything has changed. Written past __setattr__: modules register nothing for plain data.
+            canonical = _canonical(name, value, self._dims)
+            super().__setattr__(name, value)
+            self.__dict__.update(canonical, _run=None)
+        else:
+            super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
@@ -96,8 +99,9 @@ class MaxPool3d(_MaxPool, torch.nn.MaxPool3d):
     formula, dtypes, indices, gradients, memory and errors are those of :func:`voxpool.max_pool3d`.
 
     No parameters and no buffers. Scriptable, picklable; public attributes are kept as given, and assigning one (for
-    instance ``pool.stride = 1``) takes effect at the next call. A wrong type or form is refused by the constructor
-    (TypeError, RuntimeError), a wrong value by the first call, as in torch.
+    instance ``pool.stride = 1``) takes effect at the next call; a list is read when it is assigned. A wrong type or
+    form is refused by the constructor (TypeError, RuntimeError, ValueError for an unknown padding string), a wrong
+    value by the first call, as in torch.
     """
 
     _dims = 3
