@@ -118,7 +118,8 @@ macro(voxpool_decide_cuda torch_root)
 endmacro()
 
 # Sets `out` to a shared library torch itself brings along, such as libgomp.so.1, so that a process has one copy of it;
-# empty when torch relies on the system's.
+# empty when torch relies on the system's. Globs, because wheels put a version and a hash that nobody can know into the
+# names of these installed files; no source is found this way.
 function(voxpool_torch_bundled out root name)
   file(GLOB found ${root}/lib/${name}*.so* ${root}/../torch.libs/${name}*.so* ${root}/../nvidia/cu*/lib/${name}.so*
        ${root}/../nvidia/cuda_runtime/lib/${name}.so*)

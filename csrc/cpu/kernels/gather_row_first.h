@@ -33,9 +33,6 @@ VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> load_gradient(
   return GradientLanes<T>::load_range(row.gradient + at, exist);
 }
 
-// Rounded down.
-constexpr int64_t floor_div(int64_t x, int64_t y) { return x >= 0 ? x / y : -ceil_div(-x, y); }
-
 // A window known to the compiler, of dilation 1.
 template <int stride_, int kernel_, int pad_>
 struct FixedWindow {

@@ -15,27 +15,11 @@ namespace {
 
 #if defined(__AVX512BW__)
 
-template <int count>
-struct MaskOf;
-template <>
-struct MaskOf<8> {
-  using type = __mmask8;
-};
-template <>
-struct MaskOf<16> {
-  using type = __mmask16;
-};
-template <>
-struct MaskOf<32> {
-  using type = __mmask32;
-};
-template <>
-struct MaskOf<64> {
-  using type = __mmask64;
-};
-
+// As many bits as there are lanes.
 template <class T>
-using Mask = typename MaskOf<lanes<T>>::type;
+using Mask = std::conditional_t<
+    lanes<T> == 64, __mmask64,
+    std::conditional_t<lanes<T> == 32, __mmask32, std::conditional_t<lanes<T> == 16, __mmask16, __mmask8>>>;
 
 template <class T, int predicate>
 VOXPOOL_INLINE Mask<T> compare_integers(Vector<T> x, Vector<T> y) {

@@ -4,6 +4,8 @@
 #include <immintrin.h>
 #endif
 
+#include <type_traits>
+
 #include "cpu/simd/mask.h"
 #include "cpu/simd/partial.h"
 
@@ -64,28 +66,11 @@ VOXPOOL_INLINE Codes<T> select_codes(Mask<T> mask, Codes<T> x, Codes<T> y) {
 
 #else
 
-template <int bytes>
-struct CodeLaneOf;
-template <>
-struct CodeLaneOf<1> {
-  using type = uint8_t;
-};
-template <>
-struct CodeLaneOf<2> {
-  using type = int16_t;
-};
-template <>
-struct CodeLaneOf<4> {
-  using type = int32_t;
-};
-template <>
-struct CodeLaneOf<8> {
-  using type = int64_t;
-};
-
-// The integer as wide as a lane T.
+// An integer as wide as a lane T.
 template <class T>
-using CodeLane = typename CodeLaneOf<sizeof(T)>::type;
+using CodeLane = std::conditional_t<
+    sizeof(T) == 1, uint8_t,
+    std::conditional_t<sizeof(T) == 2, int16_t, std::conditional_t<sizeof(T) == 4, int32_t, int64_t>>>;
 
 template <class T>
 using Codes = Vector<CodeLane<T>>;
