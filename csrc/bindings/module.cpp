@@ -64,14 +64,16 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
 
   m.def(
       "bind_pool",
-      [](IntList kernel_size, IntList stride, Padding padding, IntList dilation, bool ceil_mode, int spatial_dims,
-         bool return_indices) {
-        return bind_pool(Pool(std::move(kernel_size), std::move(stride), std::move(padding), std::move(dilation),
-                              ceil_mode, spatial_dims),
-                         return_indices);
+      [](const std::string& op, bool returns_pair, IntList kernel_size, IntList stride, Padding padding,
+         IntList dilation, bool ceil_mode) {
+        const auto bind = [&]<class Result>(std::type_identity<Result>) {
+          return bind_pool(Pool<Result>("voxpool::" + op, std::move(kernel_size), std::move(stride), std::move(padding),
+                                        std::move(dilation), ceil_mode));
+        };
+        return returns_pair ? bind(std::type_identity<TensorPair>()) : bind(std::type_identity<at::Tensor>());
       },
-      arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"), arg("ceil_mode"), arg("spatial_dims"),
-      arg("return_indices"));
+      arg("op"), arg("returns_pair"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
+      arg("ceil_mode"));
   m.def("explain", &explain, arg("sizes"), arg("strides"), arg("dtype"), arg("kernel_size"), arg("stride"),
         arg("padding"), arg("dilation"), arg("ceil_mode"), arg("requires_grad"), arg("return_indices"));
   m.def("output_size", &output_size_of, arg("input_size"), arg("kernel_size"), arg("stride"), arg("padding"),

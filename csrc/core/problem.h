@@ -14,8 +14,8 @@ struct Strides {
   int64_t n, c, d, h, w;
 };
 
-// output[o] = maximum over the window of o. `taps` and `indices` are written where not null and share the output's
-// strides.
+// output[o] = maximum over the window of o, with `relu` zero instead of a maximum that is not above zero, which then
+// has no tap. `taps` and `indices` are written where not null and share the output's strides.
 struct Forward {
   Geometry geometry;
   ScalarType dtype;
@@ -26,6 +26,7 @@ struct Forward {
   void* taps;        // element type: code.type
   int64_t* indices;  // flat d * H * W + h * W + w inside the unpadded input, -1 for a window without taps
   Strides output_strides;
+  bool relu = false;  // without indices
 };
 
 // grad_input[i] = sum of grad_output[o], in ascending order of o and starting from +0, over the outputs o whose tap is

@@ -105,8 +105,9 @@ void forward_rows(const Forward& p, int64_t begin, int64_t end) {
       const int64_t base = p.code.base(g, row.d, row.h, ow);
       for (int64_t c = 0; c < rows.channel_run; ++c) {
         const T* origin = input + (in_row + g.w().start(ow) * in.w + c * in.c);
-        const Maximum<T> best =
+        Maximum<T> best =
             empty ? Maximum<T>{lowest<T>(), no_tap<Tap>} : window_maximum(origin, tap_stride, p.code, base, rd, rh, rw);
+        if (p.relu && !wins(best.value, T{})) best = {T{}, no_tap<Tap>};
         const int64_t o = row.offset(out) + ow * out.w + c * out.c;
         output[o] = best.value;
         if (taps != nullptr) taps[o] = static_cast<Tap>(best.tap);

@@ -12,22 +12,8 @@ constexpr int64_t pieces_per_thread = 4;
 
 int64_t even_share(int64_t total, int64_t most) { return ceil_div(total, ceil_div(total, most)); }
 
-Range piece(int64_t index, int64_t size, int64_t total) { return {index * size, std::min(index * size + size, total)}; }
-
-Tile nth_tile(const std::array<int64_t, 3>& sizes, int64_t channels, const Plan& plan, int64_t unit) {
-  const auto next = [&unit](int64_t pieces) {
-    const int64_t index = unit % pieces;
-    unit /= pieces;
-    return index;
-  };
-  Tile t;
-  t.w = piece(next(ceil_div(sizes[2], plan.columns)), plan.columns, sizes[2]);
-  t.h = piece(next(ceil_div(sizes[1], plan.rows)), plan.rows, sizes[1]);
-  t.d = piece(next(ceil_div(sizes[0], plan.planes)), plan.planes, sizes[0]);
-  t.c = next(channels);
-  t.n = unit;
-  return t;
-}
+// Lanes of short rows that are worth a call.
+constexpr int64_t lanes_at_once = 2048;
 
 }  // namespace
 
@@ -85,8 +71,37 @@ Plan plan_tiles(const Geometry& g, Layout layout, int64_t lane_bytes, int64_t th
   return {.units = units, .planes = planes, .rows = rows, .columns = columns};
 }
 
-Tile tile(const Geometry& g, Layout layout, const Plan& plan, int64_t unit) {
-  return nth_tile({g.d().out, g.h().out, g.w().out}, layout == Layout::channels_first ? g.channels : 1, plan, unit);
+int64_t rows_at_once(const Plan& plan, int64_t channels) {
+  return std::clamp<int64_t>(lanes_at_once / (plan.columns * channels), 1, plan.rows);
+}
+
+Tiles::Tiles(const std::array<int64_t, 3>& sizes, int64_t channels, const Plan& plan, int64_t unit) {
+  const auto counter = [&unit](int64_t step, int64_t size) {
+    const int64_t pieces = ceil_div(size, step), index = unit % pieces;
+    unit /= pieces;
+    return Counter{index * step, step, size};
+  };
+  w_ = counter(plan.columns, sizes[2]);
+  h_ = counter(plan.rows, sizes[1]);
+  d_ = counter(plan.planes, sizes[0]);
+  c_ = counter(1, channels);
+  n_ = unit;
+}
+
+Tiles::Tiles(const Geometry& g, Layout layout, const Plan& plan, int64_t unit)
+    : Tiles({g.d().out, g.h().out, g.w().out}, layout == Layout::channels_first ? g.channels : 1, plan, unit) {}
+
+bool Tiles::Counter::advance() {
+  begin += step;
+  if (begin < end) return false;
+  begin = 0;
+  return true;
+}
+
+Tile Tiles::next() {
+  const Tile tile{n_, c_.begin, d_.range(), h_.range(), w_.range()};
+  if (w_.advance() && h_.advance() && d_.advance() && c_.advance()) ++n_;
+  return tile;
 }
 
 Plan plan_gather(const Geometry& g, Layout layout, int64_t element_bytes, int64_t threads, int64_t budget) {
@@ -106,8 +121,8 @@ Plan plan_gather(const Geometry& g, Layout layout, int64_t element_bytes, int64_
   return {.units = units, .planes = planes, .rows = rows, .columns = g.w().in};
 }
 
-Tile gather_tile_of(const Geometry& g, Layout layout, const Plan& plan, int64_t unit) {
-  return nth_tile({g.d().in, g.h().in, g.w().in}, layout == Layout::channels_first ? g.channels : 1, plan, unit);
+Tiles gather_tiles(const Geometry& g, Layout layout, const Plan& plan, int64_t unit) {
+  return Tiles({g.d().in, g.h().in, g.w().in}, layout == Layout::channels_first ? g.channels : 1, plan, unit);
 }
 
 }  // namespace voxpool::cpu

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+
 #include "core/problem.h"
 #include "core/variant.h"
 
@@ -31,16 +33,42 @@ int64_t scratch_budget();
 // output element costs in a ring.
 Plan plan_tiles(const Geometry& geometry, Layout layout, int64_t lane_bytes, int64_t threads, int64_t budget);
 
+// How many rows of such a tile, of `channels` lanes per column, are worth one call: as many as make a few KiB.
+int64_t rows_at_once(const Plan& plan, int64_t channels);
+
 struct Tile {
   int64_t n, c;
-  Range d, h, w;  // of the output
+  Range d, h, w;
 };
-Tile tile(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);
+
+// The tiles of a plan in the order of their units, from some unit on. Counting costs less than dividing for each, which
+// shows where volumes are small.
+class Tiles {
+ public:
+  // Of the output.
+  Tiles(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);
+  Tiles(const std::array<int64_t, 3>& sizes, int64_t channels, const Plan& plan, int64_t unit);
+
+  Tile next();
+
+ private:
+  struct Counter {
+    int64_t begin;
+    int64_t step;
+    int64_t end;
+
+    bool advance();  // whether it came back to zero
+    Range range() const { return {begin, begin + step < end ? begin + step : end}; }
+  };
+  Counter w_, h_, d_, c_;
+  int64_t n_;
+};
 
 // The backward pooling cut into strips of rows of the input, as high as lets the rows of grad_output and taps that one
 // plane needs stay within `budget` for the next; and enough of them for `threads`.
 Plan plan_gather(const Geometry& geometry, Layout layout, int64_t element_bytes, int64_t threads, int64_t budget);
 
-Tile gather_tile_of(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);  // ranges of the input
+// Of the input.
+Tiles gather_tiles(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);
 
 }  // namespace voxpool::cpu

@@ -13,13 +13,15 @@
 namespace voxpool::ops {
 
 // The arguments of a pooling as the schemas deliver them: one value for all axes or one per axis; padding may also be a
-// (begin, end) pair per axis; an empty stride means kernel_size.
+// (begin, end) pair per axis; an empty stride means kernel_size. `relu` selects the ops that put the maximum through
+// one.
 struct Arguments {
   at::IntArrayRef kernel_size;
   at::IntArrayRef stride;
   at::IntArrayRef padding;
   at::IntArrayRef dilation;
   bool ceil_mode;
+  bool relu = false;
 };
 
 template <class Int>

@@ -133,9 +133,10 @@ TensorPair forward_with_taps(const Tensor& input, const Arguments& arguments) {
   return {output, taps};
 }
 
+template <bool relu>
 Tensor max_pool3d_autograd(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
                            IntArrayRef dilation, bool ceil_mode) {
-  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
+  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode, relu};
   if (is_differentiated(input)) return std::get<0>(forward_with_taps(input, arguments));
   const at::AutoDispatchBelowADInplaceOrView below;
   return max_pool3d(input, arguments);
@@ -155,9 +156,10 @@ TensorPair max_pool3d_with_indices_autograd(const Tensor& input, IntArrayRef ker
   return {output, max_pool3d_indices(taps, input.sym_sizes(), arguments)};
 }
 
+template <bool relu>
 TensorPair max_pool3d_taps_autograd(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride,
                                     IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
-  return forward_with_taps(input, {kernel_size, stride, padding, dilation, ceil_mode});
+  return forward_with_taps(input, {kernel_size, stride, padding, dilation, ceil_mode, relu});
 }
 
 Tensor max_pool3d_backward_autograd(const Tensor& grad_output, const Tensor& taps, SymIntArrayRef input_size,
@@ -192,9 +194,11 @@ Tensor max_pool3d_gather_autograd(const Tensor& input, const Tensor& taps, IntAr
 }  // namespace
 
 TORCH_LIBRARY_IMPL(voxpool, Autograd, m) {
-  m.impl("max_pool3d", max_pool3d_autograd);
+  m.impl("max_pool3d", max_pool3d_autograd<false>);
+  m.impl("_max_pool3d_relu", max_pool3d_autograd<true>);
   m.impl("max_pool3d_with_indices", max_pool3d_with_indices_autograd);
-  m.impl("_max_pool3d_taps", max_pool3d_taps_autograd);
+  m.impl("_max_pool3d_taps", max_pool3d_taps_autograd<false>);
+  m.impl("_max_pool3d_relu_taps", max_pool3d_taps_autograd<true>);
   m.impl("_max_pool3d_backward", max_pool3d_backward_autograd);
   m.impl("_max_pool3d_gather", max_pool3d_gather_autograd);
   m.impl("_max_pool3d_indices", torch::CppFunction::makeFallthrough());

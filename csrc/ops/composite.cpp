@@ -18,7 +18,7 @@ using Values = c10::SmallVector<int64_t, 6>;
 // The arguments of a pooling over fewer axes with a window of one along the leading axes.
 class LiftedArguments {
  public:
-  explicit LiftedArguments(const Window& window) : ceil_mode_(window.ceil_mode) {
+  LiftedArguments(const Window& window, bool relu) : ceil_mode_(window.ceil_mode), relu_(relu) {
     const bool pairs = window.padding_rule == PaddingRule::pairs;
     for (const WindowAxis& axis : window.axes) {
       kernel_size_.push_back(axis.kernel);
@@ -29,11 +29,11 @@ class LiftedArguments {
     }
   }
 
-  Arguments get() const { return {kernel_size_, stride_, padding_, dilation_, ceil_mode_}; }
+  Arguments get() const { return {kernel_size_, stride_, padding_, dilation_, ceil_mode_, relu_}; }
 
  private:
   Values kernel_size_, stride_, padding_, dilation_;
-  bool ceil_mode_;
+  bool ceil_mode_, relu_;
 };
 
 // The window of a call over one or two axes. All errors are raised here, in the words of the op that was called.
@@ -78,7 +78,7 @@ Tensor pool(const Tensor& input, const Arguments& arguments) {
   if constexpr (spatial_dims == 3) {
     return max_pool3d(input, arguments);
   } else {
-    const LiftedArguments lifted(checked_window(input, arguments, spatial_dims));
+    const LiftedArguments lifted(checked_window(input, arguments, spatial_dims), arguments.relu);
     if (spatial_dims == 1 && input.dim() == 3 && !follows_input_format(input)) {
       // (N, 1, C, 1, L) has no channels that could come last.
       const int64_t axes[] = {1, 3};
@@ -94,7 +94,7 @@ TensorPair pool_with_indices(const Tensor& input, const Arguments& arguments) {
   if constexpr (spatial_dims == 3) {
     return max_pool3d_with_indices(input, arguments);
   } else {
-    const LiftedArguments lifted(checked_window(input, arguments, spatial_dims));
+    const LiftedArguments lifted(checked_window(input, arguments, spatial_dims), /*relu=*/false);
     const Values axes = new_axes(input, spatial_dims);
     const auto [output, indices] = max_pool3d_with_indices(to_volume(input, axes), lifted.get());
     return {from_volume(output, axes), from_volume(indices, axes)};
@@ -110,10 +110,10 @@ Values numbers(std::string_view padding, const Tensor& input, const Arguments& a
   return pads;
 }
 
-template <int spatial_dims>
+template <int spatial_dims, bool relu = false>
 Tensor max_pool(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
                 IntArrayRef dilation, bool ceil_mode) {
-  return pool<spatial_dims>(input, {kernel_size, stride, padding, dilation, ceil_mode});
+  return pool<spatial_dims>(input, {kernel_size, stride, padding, dilation, ceil_mode, relu});
 }
 
 template <int spatial_dims>
@@ -122,11 +122,11 @@ TensorPair max_pool_with_indices(const Tensor& input, IntArrayRef kernel_size, I
   return pool_with_indices<spatial_dims>(input, {kernel_size, stride, padding, dilation, ceil_mode});
 }
 
-template <int spatial_dims>
+template <int spatial_dims, bool relu = false>
 Tensor max_pool_named(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, std::string_view padding,
                       IntArrayRef dilation, bool ceil_mode) {
   const Values pads = numbers(padding, input, {kernel_size, stride, {}, dilation, ceil_mode}, spatial_dims);
-  return pool<spatial_dims>(input, {kernel_size, stride, pads, dilation, ceil_mode});
+  return pool<spatial_dims>(input, {kernel_size, stride, pads, dilation, ceil_mode, relu});
 }
 
 template <int spatial_dims>
@@ -139,11 +139,16 @@ TensorPair max_pool_with_indices_named(const Tensor& input, IntArrayRef kernel_s
 void register_all(torch::Library& m) {
   m.impl("max_pool2d", max_pool<2>);
   m.impl("max_pool1d", max_pool<1>);
+  m.impl("_max_pool2d_relu", max_pool<2, true>);
+  m.impl("_max_pool1d_relu", max_pool<1, true>);
   m.impl("max_pool2d_with_indices", max_pool_with_indices<2>);
   m.impl("max_pool1d_with_indices", max_pool_with_indices<1>);
   m.impl("max_pool3d.padding", max_pool_named<3>);
   m.impl("max_pool2d.padding", max_pool_named<2>);
   m.impl("max_pool1d.padding", max_pool_named<1>);
+  m.impl("_max_pool3d_relu.padding", max_pool_named<3, true>);
+  m.impl("_max_pool2d_relu.padding", max_pool_named<2, true>);
+  m.impl("_max_pool1d_relu.padding", max_pool_named<1, true>);
   m.impl("max_pool3d_with_indices.padding", max_pool_with_indices_named<3>);
   m.impl("max_pool2d_with_indices.padding", max_pool_with_indices_named<2>);
   m.impl("max_pool1d_with_indices.padding", max_pool_with_indices_named<1>);

@@ -37,14 +37,16 @@ ForwardResult forward(const Tensor& input, const Arguments& arguments, Keep keep
   if (keep == Keep::indices) result.indices = empty_cpu(pooling.output_sizes, at::kLong, format);
   if (pooling.geometry.batch == 0) return result;
 
-  const Forward problem = forward_problem(pooling, input, result.output, result.taps, result.indices);
+  Forward problem = forward_problem(pooling, input, result.output, result.taps, result.indices);
+  problem.relu = arguments.relu;
   run(kernels().forward, problem, bytes_touched(input, result.output));
   return result;
 }
 
+template <bool relu>
 Tensor max_pool3d(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
                   IntArrayRef dilation, bool ceil_mode) {
-  return forward(input, {kernel_size, stride, padding, dilation, ceil_mode}, Keep::values).output;
+  return forward(input, {kernel_size, stride, padding, dilation, ceil_mode, relu}, Keep::values).output;
 }
 
 TensorPair max_pool3d_with_indices(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride,
@@ -53,9 +55,10 @@ TensorPair max_pool3d_with_indices(const Tensor& input, IntArrayRef kernel_size,
   return {std::move(result.output), std::move(result.indices)};
 }
 
+template <bool relu>
 TensorPair max_pool3d_taps(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
                            IntArrayRef dilation, bool ceil_mode) {
-  ForwardResult result = forward(input, {kernel_size, stride, padding, dilation, ceil_mode}, Keep::taps);
+  ForwardResult result = forward(input, {kernel_size, stride, padding, dilation, ceil_mode, relu}, Keep::taps);
   return {std::move(result.output), std::move(result.taps)};
 }
 
@@ -125,9 +128,11 @@ Tensor max_pool3d_indices(const Tensor& any_taps, IntArrayRef input_size, IntArr
 }  // namespace
 
 TORCH_LIBRARY_IMPL(voxpool, CPU, m) {
-  m.impl("max_pool3d", max_pool3d);
+  m.impl("max_pool3d", max_pool3d<false>);
+  m.impl("_max_pool3d_relu", max_pool3d<true>);
   m.impl("max_pool3d_with_indices", max_pool3d_with_indices);
-  m.impl("_max_pool3d_taps", max_pool3d_taps);
+  m.impl("_max_pool3d_taps", max_pool3d_taps<false>);
+  m.impl("_max_pool3d_relu_taps", max_pool3d_taps<true>);
   m.impl("_max_pool3d_backward", max_pool3d_backward);
   m.impl("_max_pool3d_gather", max_pool3d_gather);
   m.impl("_max_pool3d_indices", max_pool3d_indices);

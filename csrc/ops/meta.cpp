@@ -86,8 +86,10 @@ Tensor max_pool3d_indices(const Tensor& taps, SymIntArrayRef input_size, IntArra
 
 TORCH_LIBRARY_IMPL(voxpool, Meta, m) {
   m.impl("max_pool3d", max_pool3d);
+  m.impl("_max_pool3d_relu", max_pool3d);
   m.impl("max_pool3d_with_indices", max_pool3d_with_indices);
   m.impl("_max_pool3d_taps", max_pool3d_taps);
+  m.impl("_max_pool3d_relu_taps", max_pool3d_taps);
   m.impl("_max_pool3d_backward", max_pool3d_backward);
   m.impl("_max_pool3d_gather", max_pool3d_gather);
   m.impl("_max_pool3d_indices", max_pool3d_indices);

@@ -13,8 +13,9 @@ using TensorPair = std::tuple<Tensor, Tensor>;
 }  // namespace
 
 Tensor max_pool3d(const Tensor& input, const Arguments& a) {
-  static const auto op = find_op<Pool<Tensor>>("voxpool::max_pool3d");
-  return op.call(input, a.kernel_size, a.stride, a.padding, a.dilation, a.ceil_mode);
+  static const auto plain = find_op<Pool<Tensor>>("voxpool::max_pool3d");
+  static const auto relu = find_op<Pool<Tensor>>("voxpool::_max_pool3d_relu");
+  return (a.relu ? relu : plain).call(input, a.kernel_size, a.stride, a.padding, a.dilation, a.ceil_mode);
 }
 
 TensorPair max_pool3d_with_indices(const Tensor& input, const Arguments& a) {
@@ -23,8 +24,9 @@ TensorPair max_pool3d_with_indices(const Tensor& input, const Arguments& a) {
 }
 
 TensorPair max_pool3d_taps(const Tensor& input, const Arguments& a) {
-  static const auto op = find_op<Pool<TensorPair>>("voxpool::_max_pool3d_taps");
-  return op.call(input, a.kernel_size, a.stride, a.padding, a.dilation, a.ceil_mode);
+  static const auto plain = find_op<Pool<TensorPair>>("voxpool::_max_pool3d_taps");
+  static const auto relu = find_op<Pool<TensorPair>>("voxpool::_max_pool3d_relu_taps");
+  return (a.relu ? relu : plain).call(input, a.kernel_size, a.stride, a.padding, a.dilation, a.ceil_mode);
 }
 
 Tensor max_pool3d_backward(const Tensor& grad_output, const Tensor& taps, SymIntArrayRef input_size,

@@ -1,77 +1,53 @@
 #include <torch/library.h>
 
+#include <string>
+
+namespace {
+
 // Every op is functional. The strides of a result follow from those of the input, so a compiler must not hand over an
 // input with others than the fake kernel saw: needs_fixed_stride_order.
+const std::vector<at::Tag>& tags() {
+  static const std::vector<at::Tag> all = {at::Tag::pt2_compliant_tag, at::Tag::needs_fixed_stride_order};
+  return all;
+}
+
+// The arguments after the tensors. padding: one value, one per axis (d, h, w), or one (begin, end) pair per axis
+// (d0, d1, h0, h1, w0, w1).
+std::string arguments(int axes) {
+  const std::string ints = "int[" + std::to_string(axes) + "]";
+  return ints + " kernel_size, " + ints + " stride=[], " + ints + " padding=0, " + ints + " dilation=1, " +
+         "bool ceil_mode=False";
+}
+
+// The same with padding 'valid' or 'same'.
+std::string arguments_with_named_padding(int axes) {
+  const std::string ints = "int[" + std::to_string(axes) + "]";
+  return ints + " kernel_size, " + ints + " stride=[], str padding=\"valid\", " + ints + " dilation=1, " +
+         "bool ceil_mode=False";
+}
+
+// A pooling over some axes, with both kinds of padding.
+void define_pool(torch::Library& m, const std::string& name, int axes, const std::string& result) {
+  m.def(name + "(Tensor input, " + arguments(axes) + ") -> " + result, tags());
+  m.def(name + ".padding(Tensor input, " + arguments_with_named_padding(axes) + ") -> " + result, tags());
+}
+
+}  // namespace
+
 TORCH_LIBRARY(voxpool, m) {
-  const std::vector<at::Tag> tags = {at::Tag::pt2_compliant_tag, at::Tag::needs_fixed_stride_order};
-
-  // padding: one value, one per axis (d, h, w), or one (begin, end) pair per axis (d0, d1, h0, h1, w0, w1).
-  m.def(
-      "max_pool3d(Tensor input, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, "
-      "bool ceil_mode=False) -> Tensor",
-      tags);
-  m.def(
-      "max_pool3d_with_indices(Tensor input, int[3] kernel_size, int[3] stride=[], int[3] padding=0, "
-      "int[3] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-      tags);
-  m.def(
-      "max_pool2d(Tensor input, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
-      "bool ceil_mode=False) -> Tensor",
-      tags);
-  m.def(
-      "max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2] stride=[], int[2] padding=0, "
-      "int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-      tags);
-  m.def(
-      "max_pool1d(Tensor input, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, "
-      "bool ceil_mode=False) -> Tensor",
-      tags);
-  m.def(
-      "max_pool1d_with_indices(Tensor input, int[1] kernel_size, int[1] stride=[], int[1] padding=0, "
-      "int[1] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-      tags);
-
-  // padding: 'valid' or 'same'.
-  m.def(
-      "max_pool3d.padding(Tensor input, int[3] kernel_size, int[3] stride=[], str padding=\"valid\", "
-      "int[3] dilation=1, bool ceil_mode=False) -> Tensor",
-      tags);
-  m.def(
-      "max_pool3d_with_indices.padding(Tensor input, int[3] kernel_size, int[3] stride=[], str padding=\"valid\", "
-      "int[3] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-      tags);
-  m.def(
-      "max_pool2d.padding(Tensor input, int[2] kernel_size, int[2] stride=[], str padding=\"valid\", "
-      "int[2] dilation=1, bool ceil_mode=False) -> Tensor",
-      tags);
-  m.def(
-      "max_pool2d_with_indices.padding(Tensor input, int[2] kernel_size, int[2] stride=[], str padding=\"valid\", "
-      "int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-      tags);
-  m.def(
-      "max_pool1d.padding(Tensor input, int[1] kernel_size, int[1] stride=[], str padding=\"valid\", "
-      "int[1] dilation=1, bool ceil_mode=False) -> Tensor",
-      tags);
-  m.def(
-      "max_pool1d_with_indices.padding(Tensor input, int[1] kernel_size, int[1] stride=[], str padding=\"valid\", "
-      "int[1] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-      tags);
+  for (const int axes : {3, 2, 1}) {
+    const std::string name = "max_pool" + std::to_string(axes) + "d";
+    define_pool(m, name, axes, "Tensor");
+    define_pool(m, name + "_with_indices", axes, "(Tensor, Tensor)");
+    // ReLU and pooling in one: zero where the maximum is not above zero, NaN stays.
+    define_pool(m, "_" + name + "_relu", axes, "Tensor");
+  }
 
   // What training and the transforms are made of.
-  m.def(
-      "_max_pool3d_taps(Tensor input, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, "
-      "bool ceil_mode=False) -> (Tensor output, Tensor taps)",
-      tags);
-  m.def(
-      "_max_pool3d_backward(Tensor grad_output, Tensor taps, SymInt[] input_size, int[3] kernel_size, "
-      "int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor",
-      tags);
-  m.def(
-      "_max_pool3d_gather(Tensor input, Tensor taps, int[3] kernel_size, int[3] stride=[], int[3] padding=0, "
-      "int[3] dilation=1, bool ceil_mode=False) -> Tensor",
-      tags);
-  m.def(
-      "_max_pool3d_indices(Tensor taps, SymInt[] input_size, int[3] kernel_size, int[3] stride=[], "
-      "int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor",
-      tags);
+  const std::string a = arguments(3);
+  m.def("_max_pool3d_taps(Tensor input, " + a + ") -> (Tensor output, Tensor taps)", tags());
+  m.def("_max_pool3d_relu_taps(Tensor input, " + a + ") -> (Tensor output, Tensor taps)", tags());
+  m.def("_max_pool3d_backward(Tensor grad_output, Tensor taps, SymInt[] input_size, " + a + ") -> Tensor", tags());
+  m.def("_max_pool3d_gather(Tensor input, Tensor taps, " + a + ") -> Tensor", tags());
+  m.def("_max_pool3d_indices(Tensor taps, SymInt[] input_size, " + a + ") -> Tensor", tags());
 }

@@ -98,10 +98,10 @@ auto below_vmap(F&& f) {
   return f();
 }
 
-template <auto op>
+template <auto op, bool relu = false>
 auto pool_batched(const Tensor& input, IntArrayRef kernel_size, IntArrayRef stride, IntArrayRef padding,
                   IntArrayRef dilation, bool ceil_mode) {
-  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode};
+  const Arguments arguments{kernel_size, stride, padding, dilation, ceil_mode, relu};
   return below_vmap([&] {
     const Level level{input};
     if (!level) return op(input, arguments);
@@ -148,8 +148,10 @@ Tensor max_pool3d_indices_batched(const Tensor& taps, SymIntArrayRef input_size,
 
 TORCH_LIBRARY_IMPL(voxpool, FuncTorchBatched, m) {
   m.impl("max_pool3d", pool_batched<max_pool3d>);
+  m.impl("_max_pool3d_relu", pool_batched<max_pool3d, true>);
   m.impl("max_pool3d_with_indices", pool_batched<max_pool3d_with_indices>);
   m.impl("_max_pool3d_taps", pool_batched<max_pool3d_taps>);
+  m.impl("_max_pool3d_relu_taps", pool_batched<max_pool3d_taps, true>);
   m.impl("_max_pool3d_backward", max_pool3d_backward_batched);
   m.impl("_max_pool3d_gather", max_pool3d_gather_batched);
   m.impl("_max_pool3d_indices", max_pool3d_indices_batched);

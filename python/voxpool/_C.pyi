@@ -5,15 +5,18 @@ from typing import Any
 from torch import Tensor
 
 def bind_pool(
+    op: str,
+    returns_pair: bool,
     kernel_size: list[int],
     stride: list[int],
     padding: list[int] | str,
     dilation: list[int],
     ceil_mode: bool,
-    spatial_dims: int,
-    return_indices: bool,
 ) -> Callable[[Tensor], Any]:
-    """A function of one tensor, its arguments parsed once. Calls go through torch's dispatcher without the GIL."""
+    """torch.ops.voxpool's `op` as a function of one tensor, its arguments parsed once.
+
+    Calls go through torch's dispatcher without the GIL.
+    """
 
 def explain(
     sizes: list[int],

@@ -1,7 +1,8 @@
 """Max-pooling for 3-D data in PyTorch: torch's answers bit for bit, at the speed of memory.
 
 Drop-in functions (:func:`max_pool3d`, :func:`max_pool2d`, :func:`max_pool1d`) and modules (:mod:`voxpool.nn`) that also
-take ``'same'`` and (begin, end) paddings; :func:`output_size`, :func:`explain` and :func:`info` say what they will do.
+take ``'same'`` and (begin, end) paddings; :func:`convert_max_pool` brings them into a model; :func:`output_size`,
+:func:`explain` and :func:`info` say what they will do.
 Importing registers the operators as ``torch.ops.voxpool``.
 """
 
@@ -14,6 +15,7 @@ _compatibility.check()
 from voxpool import _build
 from voxpool import _scripting as _scripting
 from voxpool import nn as nn
+from voxpool.conversion import convert_max_pool
 from voxpool.functional import max_pool1d, max_pool2d, max_pool3d
 from voxpool.info import cmake_prefix_path, cpu_capability, include_path, info, set_cpu_capability
 from voxpool.planning import explain, output_size
@@ -23,6 +25,7 @@ __version__ = _build.VERSION
 __all__ = [
     "__version__",
     "cmake_prefix_path",
+    "convert_max_pool",
     "cpu_capability",
     "explain",
     "include_path",

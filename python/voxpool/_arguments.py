@@ -14,6 +14,19 @@ _COUNTS = {2: "two ints", 3: "three ints"}
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
+def canonical(
+    dims: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any
+) -> tuple[list[int], list[int], list[int] | str, list[int], bool]:
+    """The arguments of a pooling over `dims` axes as the operators take them, in their order."""
+    return (
+        ints(kernel_size, "kernel_size", dims),
+        stride_ints(stride, dims),
+        paddings(padding, dims),
+        ints(dilation, "dilation", dims),
+        flag(ceil_mode, "ceil_mode", dims),
+    )
+
+
 def ints(value: Any, name: str, dims: int) -> list[int]:
     """A list of Python ints from one number or a sequence of them.
 

@@ -16,16 +16,15 @@ from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
 from voxpool import _C
-from voxpool._arguments import Ints, Padding, flag, ints, paddings, stride_ints, torch_takes
+from voxpool._arguments import Ints, Padding, canonical, torch_takes
 
 __all__ = ["max_pool1d", "max_pool2d", "max_pool3d"]
 
 _is_tracing = torch._C._get_tracing_state
-_OPS = {
-    1: (torch.ops.voxpool.max_pool1d, torch.ops.voxpool.max_pool1d_with_indices),
-    2: (torch.ops.voxpool.max_pool2d, torch.ops.voxpool.max_pool2d_with_indices),
-    3: (torch.ops.voxpool.max_pool3d, torch.ops.voxpool.max_pool3d_with_indices),
-}
+_VALUES = {dims: f"max_pool{dims}d" for dims in (1, 2, 3)}
+_INDICES = {dims: f"max_pool{dims}d_with_indices" for dims in (1, 2, 3)}
+_RELU = {dims: f"_max_pool{dims}d_relu" for dims in (1, 2, 3)}
+_OPS = {name: getattr(torch.ops.voxpool, name) for names in (_VALUES, _INDICES, _RELU) for name in names.values()}
 _ATEN: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 # Parsed arguments of earlier calls. Emptied when full: a program has a handful of poolings, so a full table means that
@@ -148,19 +147,30 @@ def max_pool1d(
     return call_operator(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+def bind_pool(
+    dims: int,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    return_indices: Any,
+    relu: bool = False,
+) -> Callable[[Tensor], Any]:
+    """A pooling with its arguments parsed."""
+    arguments = canonical(dims, kernel_size, stride, padding, dilation, ceil_mode)
+    return _C.bind_pool(_operator(dims, return_indices, relu), bool(return_indices), *arguments)
+
+
+def _operator(dims: int, return_indices: Any, relu: bool) -> str:
+    return (_RELU if relu else _INDICES if return_indices else _VALUES)[dims]
+
+
 def parse_pool(
     dims: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, return_indices: Any
 ) -> Callable[[Tensor], Any]:
     """A pooling with its arguments parsed, remembered under them where they can be a key."""
-    pool = _C.bind_pool(
-        ints(kernel_size, "kernel_size", dims),
-        stride_ints(stride, dims),
-        paddings(padding, dims),
-        ints(dilation, "dilation", dims),
-        flag(ceil_mode, "ceil_mode", dims),
-        dims,
-        bool(return_indices),
-    )
+    pool = bind_pool(dims, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     key = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     if _is_value(key):
         known = _POOLS[dims]
@@ -186,15 +196,13 @@ def call_operator(
     dilation: Any,
     ceil_mode: Any,
     return_indices: bool,
+    relu: bool = False,
 ) -> Any:
     """The pooling through torch.ops, which every kind of tracing understands."""
-    kernel = ints(kernel_size, "kernel_size", dims)
-    strides = stride_ints(stride, dims)
-    pads = paddings(padding, dims)
-    dilations = ints(dilation, "dilation", dims)
+    arguments = canonical(dims, kernel_size, stride, padding, dilation, ceil_mode)
+    kernel, strides, pads, dilations, ceil = arguments
     # ONNX has no voxpool operators; its own MaxPool is what torch's operator becomes there.
     if torch_takes(pads, dims) and torch.onnx.is_in_onnx_export():
-        return _ATEN[dims](input, kernel, strides or None, pads, dilations, ceil_mode, return_indices)
-    values_op, indices_op = _OPS[dims]
-    op = indices_op if return_indices else values_op
-    return op(input, kernel, strides, pads, dilations, flag(ceil_mode, "ceil_mode", dims))
+        result = _ATEN[dims](input, kernel, strides or None, pads, dilations, ceil, return_indices)
+        return F.relu(result) if relu else result
+    return _OPS[_operator(dims, return_indices, relu)](input, *arguments)

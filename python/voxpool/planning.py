@@ -6,7 +6,7 @@ from typing import SupportsIndex
 from torch import Tensor
 
 from voxpool import _C
-from voxpool._arguments import Ints, Padding, flag, ints, paddings, stride_ints
+from voxpool._arguments import Ints, Padding, canonical, ints
 
 
 def output_size(
@@ -38,16 +38,7 @@ def output_size(
     dims = len(sizes)
     if not 1 <= dims <= 3:
         raise RuntimeError(f"output_size: input_size must have 1 to 3 spatial sizes, but got {dims}: {tuple(sizes)}")
-    return tuple(
-        _C.output_size(
-            sizes,
-            ints(kernel_size, "kernel_size", dims),
-            stride_ints(stride, dims),
-            paddings(padding, dims),
-            ints(dilation, "dilation", dims),
-            flag(ceil_mode, "ceil_mode", dims),
-        )
-    )
+    return tuple(_C.output_size(sizes, *canonical(dims, kernel_size, stride, padding, dilation, ceil_mode)))
 
 
 def explain(
@@ -74,12 +65,8 @@ def explain(
     return _C.explain(
         list(input.shape),
         list(input.stride()),
-        str(input.dtype).removeprefix("torch."),
-        ints(kernel_size, "kernel_size", 3),
-        stride_ints(stride, 3),
-        paddings(padding, 3),
-        ints(dilation, "dilation", 3),
-        flag(ceil_mode, "ceil_mode", 3),
+        str(input.dtype),
+        *canonical(3, kernel_size, stride, padding, dilation, ceil_mode),
         requires_grad,
         return_indices,
     )

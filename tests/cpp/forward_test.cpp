@@ -16,7 +16,7 @@ namespace {
 using Flush = GuardedBuffer::Flush;
 
 struct Wanted {
-  bool taps, indices;
+  bool taps, indices, relu;
 };
 
 // 16-bit values without taps may return either zero and any NaN; everything else is exact to the bit.
@@ -56,22 +56,27 @@ void run_and_compare(const Variant<Forward>& variant, const Case& c, Forward p, 
   p.output = output.as<void>();
   p.taps = wanted.taps ? taps.as<void>() : nullptr;
   p.indices = wanted.indices ? indices.as<int64_t>() : nullptr;
+  p.relu = wanted.relu;
   ASSERT_EQ(variant.refusal(p), nullptr);
 
   for (int64_t unit = plan.units; unit-- > 0;) variant.run(p, plan, unit, unit + 1);
 
   int64_t i = 0;
   for_each_output(g, [&](int64_t n, int64_t ch, int64_t od, int64_t oh, int64_t ow) {
-    const Winner& winner = winners[i++];
+    Winner winner = winners[i++];
     const Strides &in = p.input_strides, &out = p.output_strides;
     const int64_t o = n * out.n + ch * out.c + od * out.d + oh * out.h + ow * out.w;
-    const T expected = winner.position < 0 ? cpu::lowest<T>() : input.as<T>()[n * in.n + ch * in.c + winner.offset];
+    T expected = winner.position < 0 ? cpu::lowest<T>() : input.as<T>()[n * in.n + ch * in.c + winner.offset];
+    if (wanted.relu && number(expected) <= 0) {
+      winner = {};
+      expected = T{};
+    }
     const bool value_right = same_value(output.as<T>()[o], expected, wanted.taps || wanted.indices);
     const bool tap_right = !wanted.taps || tap_at(taps, p.code.type, o) == expected_tap(p.code, winner);
     const bool index_right = !wanted.indices || indices.as<int64_t>()[o] == winner.position;
     ASSERT_TRUE(value_right && tap_right && index_right)
         << variant.name << " on " << c.name() << ", output " << n << ',' << ch << ',' << od << ',' << oh << ',' << ow
-        << ": value " << value_right << " tap " << tap_right << " index " << index_right;
+        << " relu " << wanted.relu << ": value " << value_right << " tap " << tap_right << " index " << index_right;
   });
   EXPECT_TRUE(output.canaries_alive() && taps.canaries_alive() && indices.canaries_alive()) << c.name();
 }
@@ -114,7 +119,8 @@ void compare_all(const Case& c, ScalarType dtype, Order order, uint32_t seed, in
 
   for (const cpu::Capability capability : cpu::available_capabilities()) {
     for (const Variant<Forward>* variant : cpu::kernel_table(capability).forward) {
-      for (const Wanted wanted : {Wanted{false, false}, Wanted{true, false}, Wanted{false, true}, Wanted{true, true}}) {
+      for (const Wanted wanted : {Wanted{false, false, false}, Wanted{true, false, false}, Wanted{false, true, false},
+                                  Wanted{true, true, false}, Wanted{false, false, true}, Wanted{true, false, true}}) {
         Forward probe = p;
         probe.taps = wanted.taps ? &probe : nullptr;
         probe.indices = wanted.indices ? reinterpret_cast<int64_t*>(&probe) : nullptr;

@@ -50,7 +50,12 @@ TEST(TilePlan, TilesCoverEveryOutputOnce) {
       for (const int64_t threads : {1, 2, 16, 200}) {
         const Plan plan = cpu::plan_tiles(g, layout, 5, threads, budget);
         std::vector<Tile> tiles;
-        for (int64_t unit = 0; unit < plan.units; ++unit) tiles.push_back(cpu::tile(g, layout, plan, unit));
+        // Every unit as the first of a run of one to three, as threads get them.
+        for (int64_t unit = 0; unit < plan.units;) {
+          cpu::Tiles some(g, layout, plan, unit);
+          for (int64_t end = std::min(unit + 1 + unit % 3, plan.units); unit < end; ++unit)
+            tiles.push_back(some.next());
+        }
         const int64_t channels = layout == Layout::channels_first ? g.channels : 1;
         expect_partition(g, {g.d().out, g.h().out, g.w().out}, channels, tiles, c.name());
       }
@@ -65,7 +70,8 @@ TEST(TilePlan, GatherTilesCoverEveryInputOnce) {
       for (const int64_t threads : {1, 2, 16, 200}) {
         const Plan plan = cpu::plan_gather(g, layout, 4, threads, budget);
         std::vector<Tile> tiles;
-        for (int64_t unit = 0; unit < plan.units; ++unit) tiles.push_back(cpu::gather_tile_of(g, layout, plan, unit));
+        cpu::Tiles all = cpu::gather_tiles(g, layout, plan, 0);
+        for (int64_t unit = 0; unit < plan.units; ++unit) tiles.push_back(all.next());
         const int64_t channels = layout == Layout::channels_first ? g.channels : 1;
         expect_partition(g, c.in, channels, tiles, c.name());
       }

@@ -7,10 +7,12 @@
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
-// Per output: its taps inside the input, and the position of the first of them.
+// Per output: its taps inside the input, the position of the first of them, and how many outputs from this one on have
+// the same taps.
 struct OutputTaps {
   Range taps;
   int64_t position;
+  int64_t alike;
 };
 
 class TapTable {
@@ -19,9 +21,11 @@ class TapTable {
 
   TapTable() = default;
   TapTable(const Axis& axis, Scratch& scratch) : entries_(scratch.take<OutputTaps>(axis.out)) {
-    for (int64_t o = 0; o < axis.out; ++o) {
+    for (int64_t o = axis.out; o-- > 0;) {
       const Range taps = axis.taps(o);
-      entries_[o] = {taps, axis.start(o) + taps.begin * axis.dilation};
+      const bool as_next =
+          o + 1 < axis.out && taps.begin == entries_[o + 1].taps.begin && taps.end == entries_[o + 1].taps.end;
+      entries_[o] = {taps, axis.start(o) + taps.begin * axis.dilation, as_next ? entries_[o + 1].alike + 1 : 1};
     }
   }
 

@@ -60,6 +60,14 @@ struct ColumnPass {
   int64_t column_stride;  // elements from one input column to the next
   int64_t code_step;      // by how much one tap along w raises the code; 1 in channels-first
   ColumnTables tables;
+  // Where lanes that are not used may be loaded past the end of a row: the end of the input. Else null.
+  const void* readable_end;
+
+  // Elements that may be loaded from here on.
+  template <class Raw>
+  VOXPOOL_INLINE int64_t readable(const Raw* row) const {
+    return readable_end == nullptr ? w.in : static_cast<const Raw*>(readable_end) - row;
+  }
 };
 
 // An input row, and what its taps along d and h add to the codes of its taps along w.
@@ -69,11 +77,19 @@ struct InputRow {
   int64_t code;
 };
 
-// The rows of one window, in scan order.
+// The rows of one window, in scan order and in the order of memory; and of the windows below it, as many, each
+// `input_step` elements further on, with results `output_step` lanes further on.
 template <class E>
 struct InputRows {
   const InputRow<E>* rows;
   int count;
+  int64_t windows = 1;
+  int64_t input_step = 0;
+  int64_t output_step = 0;
+
+  VOXPOOL_INLINE const typename E::Raw* data(int row, int64_t window) const {
+    return rows[row].data + window * input_step;
+  }
 };
 
 template <class E, class Sink>

@@ -129,7 +129,8 @@ template <Layout layout>
 void gather_run(const Backward& p, const Plan& plan, int64_t begin, int64_t end) {
   dispatch_floating(p.dtype, [&]<class T>(T) {
     GatherBackward<T, layout> gather(p);
-    for (int64_t unit = begin; unit < end; ++unit) gather.run(gather_tile_of(p.geometry, layout, plan, unit));
+    Tiles tiles = gather_tiles(p.geometry, layout, plan, begin);
+    for (int64_t unit = begin; unit < end; ++unit) gather.run(tiles.next());
   });
 }
 

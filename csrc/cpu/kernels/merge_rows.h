@@ -29,6 +29,10 @@ struct ToReducedRow {
   static constexpr bool has_room = true;
   ReducedRow<E> row;
 
+  // The same, `lanes` further on.
+  VOXPOOL_INLINE ToReducedRow after(int64_t lanes) const {
+    return {{row.values + lanes, tracks_taps(track) ? row.codes + lanes : nullptr}};
+  }
   VOXPOOL_INLINE void put(int64_t i, const Best<E, track>& best, int64_t) const {
     store(row.values + i, best.value);
     if constexpr (tracks_taps(track)) store_codes<typename E::Lane>(row.codes + i, best.code);
@@ -41,10 +45,15 @@ struct ToOutput {
   static constexpr bool has_room = false;
   typename E::Raw* values;
   uint8_t* codes;
+  bool relu;
 
-  VOXPOOL_INLINE void put(int64_t i, const Best<E, track>& best, int64_t length) const {
+  VOXPOOL_INLINE ToOutput after(int64_t lanes) const {
+    return {values + lanes, tracks_taps(track) ? codes + lanes : nullptr, relu};
+  }
+  VOXPOOL_INLINE void put(int64_t i, Best<E, track> best, int64_t length) const {
     using Lane = typename E::Lane;
     constexpr int n = lanes<Lane>;
+    if (relu) best.rectify();
     if (i + n <= length) {
       store(values + i, E::encode(best.value));
       if constexpr (tracks_taps(track)) store_codes<Lane>(codes + i, best.code);
@@ -66,46 +75,53 @@ VOXPOOL_INLINE Best<E, track> first_of(const RowTap<E>& tap, int64_t i) {
   }
 }
 
-// Taps in ascending order; `fixed` is their number where it is known to the compiler, else 0. The copies of the taps
-// and the sink tell it that no store changes them.
+// What merges take: the taps of one row in ascending order; and of the rows below it, as many, each `tap_step` lanes
+// further on, with results `output_step` lanes further on.
+template <class E>
+struct Merge {
+  const RowTap<E>* taps;
+  int count;
+  int64_t length;  // lanes of a row
+  int64_t rows = 1;
+  int64_t tap_step = 0;
+  int64_t output_step = 0;
+};
+
+// `fixed` is the number of taps where it is known to the compiler, else 0. The copies of the taps and the sink tell it
+// that no store changes them.
 template <class E, Track track, int fixed, class Sink>
-void merge_rows_of(const RowTap<E>* taps, int count, int64_t length, Sink sink) {
+void merge_rows_of(const Merge<E> given, const Sink sink) {
   constexpr int n = lanes<typename E::Lane>;
-  if constexpr (fixed != 0) {
-    RowTap<E> tap[fixed];
-    for (int t = 0; t < fixed; ++t) tap[t] = taps[t];
-    for (int64_t i = 0; i < length; i += n) {
-      Best<E, track> best = first_of<E, track>(tap[0], i);
+  RowTap<E> copies[fixed == 0 ? 1 : fixed];
+  for (int t = 0; t < fixed; ++t) copies[t] = given.taps[t];
+  const RowTap<E>* taps = fixed == 0 ? given.taps : copies;
+  const int count = fixed == 0 ? given.count : fixed;
+  for (int64_t row = 0; row < given.rows; ++row) {
+    const int64_t from = row * given.tap_step;
+    const Sink to = sink.after(row * given.output_step);
+    for (int64_t i = 0; i < given.length; i += n) {
+      Best<E, track> best = first_of<E, track>(taps[0], from + i);
 #pragma GCC unroll 4
-      for (int t = 1; t < fixed; ++t) {
-        const Best<E, track> next = first_of<E, track>(tap[t], i);
-        best.take(next.value, next.code);
-      }
-      sink.put(i, best, length);
-    }
-  } else {
-    for (int64_t i = 0; i < length; i += n) {
-      Best<E, track> best = first_of<E, track>(taps[0], i);
       for (int t = 1; t < count; ++t) {
-        const Best<E, track> next = first_of<E, track>(taps[t], i);
+        const Best<E, track> next = first_of<E, track>(taps[t], from + i);
         best.take(next.value, next.code);
       }
-      sink.put(i, best, length);
+      to.put(i, best, given.length);
     }
   }
 }
 
 template <class E, Track track, class Sink>
-void merge_rows(const RowTap<E>* taps, int count, int64_t length, const Sink& sink) {
-  switch (count) {
+void merge_rows(const Merge<E>& merge, const Sink& sink) {
+  switch (merge.count) {
     case 1:
-      return merge_rows_of<E, track, 1>(taps, 1, length, sink);
+      return merge_rows_of<E, track, 1>(merge, sink);
     case 2:
-      return merge_rows_of<E, track, 2>(taps, 2, length, sink);
+      return merge_rows_of<E, track, 2>(merge, sink);
     case 3:
-      return merge_rows_of<E, track, 3>(taps, 3, length, sink);
+      return merge_rows_of<E, track, 3>(merge, sink);
     default:
-      return merge_rows_of<E, track, 0>(taps, count, length, sink);
+      return merge_rows_of<E, track, 0>(merge, sink);
   }
 }
 

@@ -57,11 +57,12 @@ VOXPOOL_INLINE void take_row(const ColumnPass& pass, const Row& row, int64_t cod
 }
 
 template <class E, Track track, int stride, int kernel, class Sink>
-void reduce_columns_first(const ColumnPass& pass, InputRows<E> rows, const Sink& sink) {
+VOXPOOL_INLINE void reduce_window_row_first(const ColumnPass& pass, const InputRows<E>& rows, int64_t window,
+                                            const Sink& sink) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
   constexpr int n = lanes<Raw>;
-  const int64_t length = pass.columns.size();
+  const int64_t length = pass.columns.size(), readable = pass.readable(rows.data(rows.count - 1, window));
   // What a vector of windows loads, from the first tap of the first: a kernel below the stride loads whole groups.
   const int64_t span = (kernel == 0 ? pass.w.reach() : kernel > stride ? kernel - stride : 0) + stride * n;
 
@@ -70,9 +71,9 @@ void reduce_columns_first(const ColumnPass& pass, InputRows<E> rows, const Sink&
     const int64_t at = Sink::has_room || i + n <= length ? i : length < n ? 0 : length - n;
     const int64_t column = pass.columns.begin + at, position = pass.w.start(column);
     Best<E, track> best{};
-    if (position >= 0 && position + span <= pass.w.in) {
+    if (position >= 0 && position + span <= readable) {
       for (int r = 0; r < rows.count; ++r) {
-        const InsideRow<Raw> row{rows.rows[r].data};
+        const InsideRow<Raw> row{rows.data(r, window)};
 #pragma GCC unroll 4
         for (int j = 0; j < stride; ++j) prefetch(row.row + position + j * n, prefetch_bytes);
         take_row<E, track, stride, kernel>(pass, row, rows.rows[r].code, position, r == 0, best);
@@ -83,11 +84,19 @@ void reduce_columns_first(const ColumnPass& pass, InputRows<E> rows, const Sink&
         best.code = pass.tables.template first_taps<Lane>(column) + splat_code<Lane>(rows.rows[0].code);
       }
       for (int r = 0; r < rows.count; ++r) {
-        const AcrossRowEnds<E> row{rows.rows[r].data, pass.w.in};
+        const AcrossRowEnds<E> row{rows.data(r, window), pass.w.in};
         take_row<E, track, stride, kernel>(pass, row, rows.rows[r].code, position, false, best);
       }
     }
     sink.put(at, best, length);
+  }
+}
+
+template <class E, Track track, int stride, int kernel, class Sink>
+void reduce_columns_first(const ColumnPass& given, InputRows<E> rows, const Sink& sink) {
+  const ColumnPass pass = given;  // a copy that no store changes
+  for (int64_t i = 0; i < rows.windows; ++i) {
+    reduce_window_row_first<E, track, stride, kernel>(pass, rows, i, sink.after(i * rows.output_step));
   }
 }
 
@@ -102,10 +111,10 @@ struct Phases {
     for (int r = 0; r < stride; ++r) of[r] = splat(E::lane_lowest);
   }
 
-  VOXPOOL_INLINE Phases(const Raw* row, int64_t position, int64_t length) {
+  VOXPOOL_INLINE Phases(const Raw* row, int64_t position, int64_t length, int64_t readable) {
     constexpr int n = lanes<Raw>;
     Vector<Raw> v[stride];
-    if (position >= 0 && position + stride * n <= length) {
+    if (position >= 0 && position + stride * n <= readable) {
 #pragma GCC unroll 4
       for (int j = 0; j < stride; ++j) v[j] = load(row + position + j * n);
     } else {
@@ -127,21 +136,22 @@ struct Phases {
 // window shares with the vectors before and after it is shifted in. Tap t of window j is element (t - pad) % stride of
 // group j + (t - pad) / stride, rounded down.
 template <class E, Track track, int stride, int kernel, int pad, class Sink>
-void slide_columns_first(const ColumnPass& pass, InputRows<E> rows, const Sink& sink) {
+VOXPOOL_INLINE void slide_row_first(const ColumnPass& pass, const InputRows<E>& rows, int64_t window,
+                                    const Sink& sink) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
   constexpr int n = lanes<Raw>;
   constexpr int shift = (pad + stride - 1) / stride;  // groups before that of the window
   constexpr bool needs_before = pad > 0, needs_after = kernel - 1 - pad >= stride;
   static_assert(shift <= n && (kernel - 1 - pad) / stride <= n);
-  if (rows.count > 1) return reduce_columns_first<E, track, stride, 0>(pass, rows, sink);
 
   const int64_t length = pass.columns.size();
-  const Raw* row = rows.rows[0].data;
+  const Raw* row = rows.data(0, window);
+  const int64_t readable = pass.readable(row);
   const Codes<Lane> row_code = splat_code<Lane>(rows.rows[0].code);
   const int64_t begin = pass.columns.begin * stride;
-  Phases<E, stride> before, here(row, begin, pass.w.in), after;
-  if (needs_before && begin > 0) before = Phases<E, stride>(row, begin - stride * n, pass.w.in);
+  Phases<E, stride> before, here(row, begin, pass.w.in, readable), after;
+  if (needs_before && begin > 0) before = Phases<E, stride>(row, begin - stride * n, pass.w.in, readable);
 
   for (int64_t i = 0; i < length; i += n) {
     const int64_t position = begin + i * stride;
@@ -149,8 +159,8 @@ void slide_columns_first(const ColumnPass& pass, InputRows<E> rows, const Sink& 
     for (int j = 0; j < stride; ++j) prefetch(row + position + j * n, prefetch_bytes);
     if (needs_after || i > 0) {
       // Where nothing after is needed, the next group is only loaded when its turn comes.
-      if (needs_after) after = Phases<E, stride>(row, position + stride * n, pass.w.in);
-      if (!needs_after) here = Phases<E, stride>(row, position, pass.w.in);
+      if (needs_after) after = Phases<E, stride>(row, position + stride * n, pass.w.in, readable);
+      if (!needs_after) here = Phases<E, stride>(row, position, pass.w.in, readable);
     }
 
     const auto tap = [&]<int t>(std::integral_constant<int, t>) VOXPOOL_LAMBDA_INLINE {
@@ -172,13 +182,23 @@ void slide_columns_first(const ColumnPass& pass, InputRows<E> rows, const Sink& 
   }
 }
 
+template <class E, Track track, int stride, int kernel, int pad, class Sink>
+void slide_columns_first(const ColumnPass& given, InputRows<E> rows, const Sink& sink) {
+  if (rows.count > 1) return reduce_columns_first<E, track, stride, 0>(given, rows, sink);
+  const ColumnPass pass = given;
+  for (int64_t i = 0; i < rows.windows; ++i) {
+    slide_row_first<E, track, stride, kernel, pad>(pass, rows, i, sink.after(i * rows.output_step));
+  }
+}
+
 // Any stride: one window at a time, gathered into a vector.
 template <class E, Track track, class Sink>
 void reduce_columns_first_scalar(const ColumnPass& pass, InputRows<E> rows, const Sink& sink) {
   using Raw = typename E::Raw;
   constexpr int n = lanes<Raw>;
-  const int64_t length = pass.columns.size();
-  for (int64_t i = 0; i < length; i += n) {
+  const int64_t length = pass.columns.size(), vectors = ceil_div(length, n);
+  for (int64_t k = 0; k < rows.windows * vectors; ++k) {
+    const int64_t window = k / vectors, i = k % vectors * n;
     Raw values[n] = {};
     uint8_t codes[n] = {};
     for (int64_t j = 0; j < n && i + j < length; ++j) {
@@ -186,7 +206,7 @@ void reduce_columns_first_scalar(const ColumnPass& pass, InputRows<E> rows, cons
       const Range taps = pass.w.taps(column);
       bool first = true;
       for (int r = 0; r < rows.count; ++r) {
-        const Raw* row = rows.rows[r].data + pass.w.start(column);
+        const Raw* row = rows.data(r, window) + pass.w.start(column);
         for (int64_t t = taps.begin; t < taps.end; ++t) {
           const Raw x = row[t * pass.w.dilation];
           if (!first && !cpu::wins(E::element(x), E::element(values[j]))) continue;
@@ -196,7 +216,8 @@ void reduce_columns_first_scalar(const ColumnPass& pass, InputRows<E> rows, cons
         }
       }
     }
-    sink.put(i, Best<E, track>{E::decode(load(values)), load_codes<typename E::Lane>(codes)}, length);
+    sink.after(window * rows.output_step)
+        .put(i, Best<E, track>{E::decode(load(values)), load_codes<typename E::Lane>(codes)}, length);
   }
 }
 

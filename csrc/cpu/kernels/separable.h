@@ -1,9 +1,9 @@
 #pragma once
 
-#include "cpu/kernels/axis_tables.h"
-#include "cpu/kernels/merge_rows.h"
+#include <algorithm>
+
 #include "cpu/kernels/reduce_columns.h"
-#include "cpu/kernels/scratch.h"
+#include "cpu/kernels/row_ring.h"
 #include "cpu/kernels/tap_offsets.h"
 #include "cpu/memory_order.h"
 #include "cpu/tile_plan.h"
@@ -11,7 +11,8 @@
 // Forward pooling in passes over w, then h, then d. In that order an earlier candidate always has the earlier tap, so
 // no pass compares taps: ties stay with the first, NaN moves to the last. Where windows overlap along h or d, rows
 // reduced along w, and planes reduced along w and h, stay in rings for the other windows that need them; where they do
-// not, the rows of a window are reduced together in registers. Either way a tile reads every input row once.
+// not, the rows of a window are reduced together in registers. Either way a tile reads every input row once. Each pass
+// goes over several rows at once where they are short: a call for each would take longer than the work.
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
@@ -21,22 +22,6 @@ class Separable {
   using Raw = typename E::Raw;
   using Output = ToOutput<E, track>;
   using Reduced = ToReducedRow<E, track>;
-
-  // Reduced rows by the number of what they were reduced from: one row of an input row, or the rows of an input plane.
-  struct Ring {
-    ReducedRow<E> rows;
-    int64_t slots;
-    int64_t slot_size;  // lanes
-    int64_t* holds;     // per slot
-
-    void clear() {
-      for (int64_t i = 0; i < slots; ++i) holds[i] = -1;
-    }
-    ReducedRow<E> at(int64_t slot, int64_t lane) const {
-      const int64_t i = slot * slot_size + lane;
-      return {rows.values + i, tracks_taps(track) ? rows.codes + i : nullptr};
-    }
-  };
 
  public:
   Separable(const OrderedForward& ordered, Layout layout, const Plan& plan)
@@ -50,6 +35,7 @@ class Separable {
         channels_(layout == Layout::channels_first ? 1 : g_.channels),
         dense_output_(p_.output_strides.w == channels_ &&
                       (layout == Layout::channels_first || p_.output_strides.c == 1)),
+        rows_at_once_(cpu::rows_at_once(plan, channels_)),
         row_capacity_(plan.columns * channels_ + 2 * lanes<Lane>),
         strip_capacity_(plan.rows * plan.columns * channels_ + 2 * lanes<Lane>),
         reduce_to_row_(select_reduce_columns<E, track, Reduced>(layout, g_.w())),
@@ -57,78 +43,92 @@ class Separable {
         scratch_(scratch_bytes()),
         d_taps_(g_.d(), scratch_),
         h_taps_(g_.h(), scratch_),
-        plane_slot_(g_.d().in, rings(g_).planes, scratch_),
-        row_slot_(g_.h().in, rings(g_).rows, scratch_),
         columns_(g_.w(), layout, scratch_),
-        row_ring_(make_ring(rings(g_).rows, row_capacity_)),
-        plane_ring_(make_ring(rings(g_).planes, strip_capacity_)) {
+        row_ring_(g_.h().in, row_slots(), row_capacity_, tracks_taps(track), scratch_),
+        plane_ring_(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track), scratch_) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
     if constexpr (tracks_taps(track)) {
-      final_codes_ = scratch_.template take<uint8_t>(codes_capacity());
+      final_codes_ = scratch_.template take<uint8_t>(strip_capacity_);
       tap_offsets_ = TapOffsets(g_, p_.code, index_step_);
     }
+    const Strides& in = p_.input_strides;
+    input_end_ = static_cast<const Raw*>(p_.input) + 1 + (g_.batch - 1) * in.n + (g_.channels - 1) * in.c +
+                 (g_.d().in - 1) * in.d + (g_.h().in - 1) * in.h + (g_.w().in - 1) * in.w;
   }
 
   void run(int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; ++unit) run_tile(tile(g_, layout_, plan_, unit));
+    Tiles tiles(g_, layout_, plan_, begin);
+    for (int64_t unit = begin; unit < end; ++unit) run_tile(tiles.next());
   }
 
  private:
   int64_t scratch_bytes() const {
-    const Rings r = rings(g_);
-    int64_t bytes = TapTable::bytes(g_.d()) + TapTable::bytes(g_.h()) + SlotTable::bytes(g_.d().in) +
-                    SlotTable::bytes(g_.h().in) + ColumnTables::bytes(g_.w(), layout_) +
-                    ring_bytes(r.rows, row_capacity_) + ring_bytes(r.planes, strip_capacity_);
+    int64_t bytes = TapTable::bytes(g_.d()) + TapTable::bytes(g_.h()) + ColumnTables::bytes(g_.w(), layout_) +
+                    RowRing<E>::bytes(g_.h().in, row_slots(), row_capacity_, tracks_taps(track)) +
+                    RowRing<E>::bytes(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track));
     if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
-    if constexpr (tracks_taps(track)) bytes += Scratch::bytes_for<uint8_t>(codes_capacity());
+    if constexpr (tracks_taps(track)) bytes += Scratch::bytes_for<uint8_t>(strip_capacity_);
     return bytes;
   }
 
-  // Of what one call of finish_rows may write: the rows of a tile where planes are merged.
-  int64_t codes_capacity() const { return rings(g_).planes > 0 ? strip_capacity_ : row_capacity_; }
-
-  static int64_t ring_bytes(int64_t slots, int64_t slot_size) {
-    return Scratch::bytes_for<Lane>(slots * slot_size) + Scratch::bytes_for<int64_t>(slots) +
-           (tracks_taps(track) ? Scratch::bytes_for<uint8_t>(slots * slot_size) : 0);
-  }
-
-  Ring make_ring(int64_t slots, int64_t slot_size) {
-    Ring ring{{scratch_.template take<Lane>(slots * slot_size), nullptr},
-              slots,
-              slot_size,
-              scratch_.template take<int64_t>(slots)};
-    if constexpr (tracks_taps(track)) ring.rows.codes = scratch_.template take<uint8_t>(slots * slot_size);
-    return ring;
+  // Room for the rows of one window, and of those that are reduced together with it.
+  int64_t row_slots() const {
+    const int64_t window = rings(g_).rows;
+    return window == 0 ? 0 : std::min(window + (rows_at_once_ - 1) * g_.h().stride, g_.h().in);
   }
 
   void run_tile(const Tile& t) {
     input_ = static_cast<const Raw*>(p_.input) + (t.n * p_.input_strides.n + t.c * p_.input_strides.c);
     output_volume_ = t.n * p_.output_strides.n + t.c * p_.output_strides.c;
-    pass_ = {g_.w(), t.w, channels_, p_.input_strides.w, p_.code.step[2], columns_};
+    // Channels-last takes the taps inside the row only, channels-first whole windows.
+    const bool inside = layout_ == Layout::channels_last || g_.w().start(t.w.end - 1) + g_.w().reach() < g_.w().in;
+    pass_ = {g_.w(), t.w, channels_, p_.input_strides.w, p_.code.step[2], columns_, inside ? input_end_ : nullptr};
     row_length_ = t.w.size() * channels_;
+    rows_adjoin_ = dense_output_ && (p_.output_strides.h == row_length_ || g_.h().out == 1);
     row_ring_.clear();
-    row_ring_plane_ = -1;
     plane_ring_.clear();
 
     for (int64_t od = t.d.begin; od < t.d.end; ++od) {
       if (d_together_) {
-        for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
-          int count = 0;
-          const OutputTaps& planes = d_taps_[od];
-          for (int64_t i = 0; i < planes.taps.size(); ++i) {
-            const int64_t plane = planes.position + i * g_.d().dilation;
-            count = add_input_rows(plane, oh, (planes.taps.begin + i) * p_.code.step[0], count);
-          }
-          finish_rows(t, od, oh, 1, [&](const Output& to) { reduce_to_output_(pass_, {input_rows_, count}, to); });
-        }
+        reduce_planes(t, od);
       } else if (g_.d().kernel == 1) {
-        for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
-          const Merge rows = reduced_rows(g_.d().start(od), oh);
-          finish_rows(t, od, oh, 1, [&](const Output& to) { merge(rows, row_length_, to); });
+        for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
+          rows = rows_adjoin_ ? mergeable(t, oh) : 1;
+          const Merge<E> merge = reduced_rows(g_.d().start(od), oh, rows);
+          finish_rows(t, od, oh, rows, [&](const Output& to) { merge_rows<E, track>(merge, to); });
         }
       } else {
         merge_planes(t, od);
       }
+    }
+  }
+
+  // How many of the output rows from oh on have the same taps and are reduced together.
+  int64_t alike(const Tile& t, int64_t oh) const { return std::min({h_taps_[oh].alike, t.h.end - oh, rows_at_once_}); }
+
+  // The same where they are merged from the ring: all rows between the first and the last are needed.
+  int64_t mergeable(const Tile& t, int64_t oh) const {
+    if (g_.h().dilation > 1 && g_.h().stride > 1) return 1;
+    const OutputTaps& rows = h_taps_[oh];
+    const int64_t last = rows.position + (rows.taps.size() - 1) * g_.h().dilation;
+    return std::min(alike(t, oh), row_ring_.windows_in_line(rows.position, last, g_.h().stride));
+  }
+
+  InputRows<E> windows(int count, int64_t rows) const {
+    return {input_rows_, count, rows, g_.h().stride * p_.input_strides.h, row_length_};
+  }
+
+  // Reduces all rows of each window together.
+  void reduce_planes(const Tile& t, int64_t od) {
+    const OutputTaps& planes = d_taps_[od];
+    for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
+      rows = rows_adjoin_ ? alike(t, oh) : 1;
+      int count = 0;
+      for (int64_t i = 0; i < planes.taps.size(); ++i) {
+        const int64_t plane = planes.position + i * g_.d().dilation;
+        count = add_input_rows(plane, oh, (planes.taps.begin + i) * p_.code.step[0], count);
+      }
+      finish_rows(t, od, oh, rows, [&](const Output& to) { reduce_to_output_(pass_, windows(count, rows), to); });
     }
   }
 
@@ -146,48 +146,48 @@ class Separable {
     return input_ + plane * p_.input_strides.d + row * p_.input_strides.h;
   }
 
-  struct Merge {
-    const RowTap<E>* taps;
-    int count;
-  };
-
-  template <class Sink>
-  void merge(const Merge& rows, int64_t length, const Sink& to) const {
-    merge_rows<E, track>(rows.taps, rows.count, length, to);
+  // The rows, reduced along w, that `count` output rows from oh on read in one input plane.
+  Merge<E> reduced_rows(int64_t plane, int64_t oh, int64_t count) {
+    const OutputTaps& rows = h_taps_[oh];
+    const int64_t last = rows.position + (rows.taps.size() - 1) * g_.h().dilation + (count - 1) * g_.h().stride;
+    keep_rows(plane, rows.position, last, count == 1 ? g_.h().dilation : 1);
+    for (int64_t i = 0; i < rows.taps.size(); ++i) {
+      const ReducedRow<E> row = row_ring_.row(rows.position + i * g_.h().dilation);
+      row_taps_[i] = {row.values, row.codes, (rows.taps.begin + i) * p_.code.step[1]};
+    }
+    return {row_taps_, static_cast<int>(rows.taps.size()),    row_length_,
+            count,     g_.h().stride * row_ring_.slot_size(), row_length_};
   }
 
-  // The rows, reduced along w, that output row oh reads in one input plane.
-  Merge reduced_rows(int64_t plane, int64_t oh) {
-    if (row_ring_plane_ != plane) row_ring_.clear();
-    row_ring_plane_ = plane;
-    const OutputTaps& rows = h_taps_[oh];
-    int64_t row = rows.position;
-    for (int64_t i = 0; i < rows.taps.size(); ++i, row += g_.h().dilation) {
-      const int64_t slot = row_slot_[row];
-      const ReducedRow<E> reduced = row_ring_.at(slot, 0);
-      if (row_ring_.holds[slot] != row) {
-        row_ring_.holds[slot] = row;
-        const InputRow<E> input{input_row(plane, row), 0};
-        reduce_to_row_(pass_, {&input, 1}, Reduced{reduced});
-      }
-      row_taps_[i] = {reduced.values, reduced.codes, (rows.taps.begin + i) * p_.code.step[1]};
+  // Reduces every step-th input row of a plane from `first` to `last` along w into the row ring. Windows come in
+  // ascending order: the rows that are there are the first ones.
+  void keep_rows(int64_t plane, int64_t first, int64_t last, int64_t step) {
+    const auto key = [&](int64_t row) { return plane * g_.h().in + row; };
+    while (row_ring_.holds(first, key(first))) {
+      if (first == last) return;
+      first += step;
     }
-    return {row_taps_, static_cast<int>(rows.taps.size())};
+    const int64_t at_once = row_ring_.in_line(first, last) ? (last - first) / step + 1 : 1;
+    for (int64_t row = first; row <= last; row += at_once * step) {
+      const InputRow<E> input{input_row(plane, row), 0};
+      reduce_to_row_(pass_, {&input, 1, at_once, step * p_.input_strides.h, step * row_ring_.slot_size()},
+                     Reduced{row_ring_.row(row)});
+    }
+    for (int64_t row = first; row <= last; row += step) row_ring_.put(row, key(row));
   }
 
   // Reduces the rows of one input plane along w and h into the plane ring, unless they are there. Rows follow each
   // other without gaps; the vector that ends a row may write into the next, which comes later.
   void keep_plane(const Tile& t, int64_t plane) {
-    const int64_t slot = plane_slot_[plane];
-    if (plane_ring_.holds[slot] == plane) return;
-    plane_ring_.holds[slot] = plane;
-    for (int64_t oh = t.h.begin; oh < t.h.end; ++oh) {
-      const Reduced to{plane_ring_.at(slot, (oh - t.h.begin) * row_length_)};
+    if (plane_ring_.holds(plane, plane)) return;
+    plane_ring_.put(plane, plane);
+    for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
+      rows = h_together_ ? alike(t, oh) : mergeable(t, oh);
+      const Reduced to{plane_ring_.row(plane, (oh - t.h.begin) * row_length_)};
       if (h_together_) {
-        const int count = add_input_rows(plane, oh, 0, 0);
-        reduce_to_row_(pass_, {input_rows_, count}, to);
+        reduce_to_row_(pass_, windows(add_input_rows(plane, oh, 0, 0), rows), to);
       } else {
-        merge(reduced_rows(plane, oh), row_length_, to);
+        merge_rows<E, track>(reduced_rows(plane, oh, rows), to);
       }
     }
   }
@@ -195,31 +195,29 @@ class Separable {
   void merge_planes(const Tile& t, int64_t od) {
     const OutputTaps& planes = d_taps_[od];
     const int count = static_cast<int>(planes.taps.size());
-    int64_t plane = planes.position;
-    for (int i = 0; i < count; ++i, plane += g_.d().dilation) keep_plane(t, plane);
+    for (int i = 0; i < count; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
 
-    const bool rows_adjoin = dense_output_ && p_.output_strides.h == row_length_;
-    const int64_t rows_at_once = rows_adjoin ? t.h.size() : 1;
-    for (int64_t oh = t.h.begin; oh < t.h.end; oh += rows_at_once) {
-      plane = planes.position;
-      for (int i = 0; i < count; ++i, plane += g_.d().dilation) {
-        const ReducedRow<E> rows = plane_ring_.at(plane_slot_[plane], (oh - t.h.begin) * row_length_);
-        plane_taps_[i] = {rows.values, rows.codes, (planes.taps.begin + i) * p_.code.step[0]};
+    const int64_t rows = rows_adjoin_ ? t.h.size() : 1;
+    for (int64_t oh = t.h.begin; oh < t.h.end; oh += rows) {
+      for (int i = 0; i < count; ++i) {
+        const ReducedRow<E> kept =
+            plane_ring_.row(planes.position + i * g_.d().dilation, (oh - t.h.begin) * row_length_);
+        plane_taps_[i] = {kept.values, kept.codes, (planes.taps.begin + i) * p_.code.step[0]};
       }
-      finish_rows(t, od, oh, rows_at_once, [&](const Output& to) {
-        merge({plane_taps_, count}, rows_at_once * row_length_, to);
-      });
+      const Merge<E> merge{plane_taps_, count, rows * row_length_};
+      finish_rows(t, od, oh, rows, [&](const Output& to) { merge_rows<E, track>(merge, to); });
     }
   }
 
-  // Lets `produce` write `rows` rows of values and codes, then brings them where they belong.
+  // Lets `produce` write `rows` rows of values and codes, several only where they adjoin in the output, and brings them
+  // where they belong.
   template <class Produce>
   void finish_rows(const Tile& t, int64_t od, int64_t oh, int64_t rows, const Produce& produce) {
     const Strides& out = p_.output_strides;
     const int64_t at = output_volume_ + od * out.d + oh * out.h + t.w.begin * out.w;
     Raw* values = dense_output_ ? static_cast<Raw*>(p_.output) + at : final_values_;
     uint8_t* codes = dense_output_ && p_.taps != nullptr ? static_cast<uint8_t*>(p_.taps) + at : final_codes_;
-    produce(Output{values, codes});
+    produce(Output{values, codes, p_.relu});
     if (!dense_output_) scatter_row(t.w.size(), at);
     if constexpr (tracks_taps(track)) {
       if (p_.indices == nullptr) return;
@@ -267,25 +265,26 @@ class Separable {
   const bool d_together_;         // along d: their rows are reduced together
   const int64_t channels_;        // lanes per column
   const bool dense_output_;       // a row of the output is one run of memory
+  const int64_t rows_at_once_;    // at most
   const int64_t row_capacity_;    // lanes of a row, and room for a vector that reaches past it
   const int64_t strip_capacity_;  // the same for the rows of a tile
   const ReduceColumns<E, Reduced> reduce_to_row_;
   const ReduceColumns<E, Output> reduce_to_output_;
   Scratch scratch_;
   const TapTable d_taps_, h_taps_;
-  const SlotTable plane_slot_, row_slot_;
   const ColumnTables columns_;
-  Ring row_ring_;
-  Ring plane_ring_;
+  RowRing<E> row_ring_;          // input rows reduced along w
+  RowRing<E> plane_ring_;        // the rows of a tile in one input plane, reduced along w and h
   Raw* final_values_ = nullptr;  // of a row, where the output is not dense
   uint8_t* final_codes_ = nullptr;
   TapOffsets tap_offsets_;
+  const Raw* input_end_;
 
   // Of the current tile.
   const Raw* input_ = nullptr;
   int64_t output_volume_ = 0;
   int64_t row_length_ = 0;
-  int64_t row_ring_plane_ = -1;
+  bool rows_adjoin_ = false;  // the rows of the output lie one behind the other
   ColumnPass pass_{};
   InputRow<E> input_rows_[most_rows_together];
   RowTap<E> row_taps_[most_rows_together];

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/tap_code.h"
 #include "cpu/element.h"
 #include "cpu/simd/float_maximum.h"
 #include "cpu/simd/mask.h"
@@ -18,6 +19,7 @@ struct ElementLanes {
   using Lane = T;
   static constexpr Raw raw_lowest = lowest<T>();
   static constexpr Lane lane_lowest = lowest<T>();
+  static constexpr Lane lane_zero = 0;
 
   VOXPOOL_INLINE static Element element(Raw x) { return x; }
   VOXPOOL_INLINE static Vector<Lane> decode(Vector<Raw> x) { return x; }
@@ -64,6 +66,7 @@ struct ElementLanes<Half<mantissa>> {
   static constexpr int16_t negative_zero = -1 - shift;
   static constexpr Raw raw_lowest = static_cast<int16_t>(0x8000 | Element::infinity);
   static constexpr Lane lane_lowest = INT16_MIN;
+  static constexpr Lane lane_zero = negative_zero + 1;
 
   VOXPOOL_INLINE static Vector<int16_t> invert_negative(Vector<int16_t> x) { return x ^ ((x >> 15) & 0x7fff); }
   VOXPOOL_INLINE static Vector<int16_t> add(Vector<int16_t> x, int16_t y) {
@@ -118,6 +121,14 @@ struct Best {
       value = select<Lane>(mask, x, value);
       code = select_codes<Lane>(mask, x_code, code);
     }
+  }
+
+  // Zero, and no tap, where the maximum is not above zero; NaN stays.
+  VOXPOOL_INLINE void rectify() {
+    const Vector<Lane> zero = splat(E::lane_zero);
+    const Mask<Lane> stays = E::wins(value, zero);
+    value = select<Lane>(stays, value, zero);
+    if constexpr (tracks_taps(track)) code = select_codes<Lane>(stays, code, splat_code<Lane>(no_tap<uint8_t>));
   }
 };
 

@@ -10,17 +10,19 @@ from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
 from voxpool._arguments import Ints, Padding, flag, ints, paddings, stride_ints
-from voxpool.functional import call_operator, parse_pool
+from voxpool.functional import bind_pool, call_operator
 
 # The forward methods below have no return type on purpose: TorchScript then infers one per instance, a tensor or a
 # tuple, from the branch that the constant return_indices leaves.
-_ARGUMENTS = frozenset({"kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"})
+_ARGUMENTS = frozenset({"kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices", "relu"})
+_EXCLUSIVE = frozenset({"return_indices", "relu"})
 
 
 class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):
     """Keeps, next to the public attributes, what a call needs: the descriptor of the eager path (built by the first
     call) and the canonical int lists that TorchScript compiles. Both follow the attributes when these change."""
 
+    relu: bool
     _dims: int
     _kernel: list[int]
     _stride: list[int]
@@ -36,13 +38,21 @@ class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):
         dilation: Ints = 1,
         return_indices: bool = False,
         ceil_mode: bool = False,
+        *,
+        relu: bool = False,
     ) -> None:
         super().__init__(kernel_size, stride, padding, dilation, return_indices, ceil_mode)  # type: ignore[arg-type]
+        self.relu = relu
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (", relu=True" if self.relu else "")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _ARGUMENTS:
             # Refused before anything has changed. Written past __setattr__: modules register nothing for plain data.
             canonical = _canonical(name, value, self._dims)
+            if name in _EXCLUSIVE and value and any(self.__dict__.get(other) for other in _EXCLUSIVE - {name}):
+                raise ValueError("relu=True excludes return_indices=True: where the ReLU is zero there is no position")
             super().__setattr__(name, value)
             self.__dict__.update(canonical, _run=None)
         else:
@@ -54,9 +64,9 @@ class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__({"relu": False, **state})  # type: ignore[no-untyped-call]
         for name in _ARGUMENTS:
-            self.__dict__.update(_canonical(name, state[name], self._dims), _run=None)
+            self.__dict__.update(_canonical(name, self.__dict__[name], self._dims), _run=None)
 
     def _slow_forward(self, *input: Any, **kwargs: Any) -> Any:
         # What torch calls instead of forward while torch.jit.trace records, and with it torch.onnx's older exporter:
@@ -65,8 +75,15 @@ class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):
 
     def _prepare(self) -> Any:
         """The callable of the eager path."""
-        run = parse_pool(
-            self._dims, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        run = bind_pool(
+            self._dims,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+            self.return_indices,
+            self.relu,
         )
         self.__dict__["_run"] = run
         return run
@@ -94,6 +111,9 @@ class MaxPool3d(_MaxPool, torch.nn.MaxPool3d):
         dilation: step between the taps of a window.
         return_indices: return (output, indices) instead of the output.
         ceil_mode: round the output size up.
+        relu: put the maximum through a ReLU, at no cost: the same as nn.ReLU before or after the pooling, in value and
+            gradient (none where the maximum is not above zero; NaN stays NaN). The sign of a zero is not specified.
+            Not with return_indices (ValueError). Keyword only.
 
     Shapes: (N, C, D, H, W) or (C, D, H, W) to the same with (D, H, W) replaced by :func:`voxpool.output_size`. The
     formula, dtypes, indices, gradients, memory and errors are those of :func:`voxpool.max_pool3d`.
@@ -114,6 +134,10 @@ class MaxPool3d(_MaxPool, torch.nn.MaxPool3d):
             return _call(self, input)
         if self.return_indices:
             return torch.ops.voxpool.max_pool3d_with_indices(
+                input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
+            )
+        if self.relu:
+            return torch.ops.voxpool._max_pool3d_relu(
                 input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
             )
         return torch.ops.voxpool.max_pool3d(
@@ -140,6 +164,10 @@ class MaxPool2d(_MaxPool, torch.nn.MaxPool2d):
             return torch.ops.voxpool.max_pool2d_with_indices(
                 input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
             )
+        if self.relu:
+            return torch.ops.voxpool._max_pool2d_relu(
+                input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
+            )
         return torch.ops.voxpool.max_pool2d(
             input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
         )
@@ -164,6 +192,10 @@ class MaxPool1d(_MaxPool, torch.nn.MaxPool1d):
             return torch.ops.voxpool.max_pool1d_with_indices(
                 input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
             )
+        if self.relu:
+            return torch.ops.voxpool._max_pool1d_relu(
+                input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
+            )
         return torch.ops.voxpool.max_pool1d(
             input, self._kernel, self._stride, self._pads, self._dilation, self.ceil_mode
         )
@@ -179,4 +211,5 @@ def _call(module: Any, input: Any) -> Any:
         module.dilation,
         module.ceil_mode,
         module.return_indices,
+        module.relu,
     )
