@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 #include <torch/extension.h>
 #include <voxpool/info.h>
+#include <voxpool/ops.h>
 
 #include "bindings/bind_pool.h"
 #include "ops/explain.h"

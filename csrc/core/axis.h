@@ -17,6 +17,9 @@ struct Range {
 
   VOXPOOL_INLINE constexpr bool empty() const { return end <= begin; }
   VOXPOOL_INLINE constexpr int64_t size() const { return empty() ? 0 : end - begin; }
+  VOXPOOL_INLINE constexpr bool operator==(const Range& other) const {
+    return begin == other.begin && end == other.end;
+  }
 };
 
 // One pooled axis. Tap t of output o reads input position o * stride - pad_begin + t * dilation; padding at the end

@@ -8,9 +8,10 @@ namespace voxpool {
 // depends on the division.
 struct Plan {
   int64_t units = 0;
-  int64_t planes = 0;   // of one piece, along d
-  int64_t rows = 0;     // of one piece, along h
-  int64_t columns = 0;  // of one piece, along w
+  int64_t planes = 0;    // of one piece, along d
+  int64_t rows = 0;      // of one piece, along h
+  int64_t columns = 0;   // of one piece, along w
+  int64_t channels = 0;  // of one piece
 };
 
 // One implementation of a problem. A device keeps its variants in one list, best first; dispatch takes the first that

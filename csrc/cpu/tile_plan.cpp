@@ -125,4 +125,49 @@ Tiles gather_tiles(const Geometry& g, Layout layout, const Plan& plan, int64_t u
   return Tiles({g.d().in, g.h().in, g.w().in}, layout == Layout::channels_first ? g.channels : 1, plan, unit);
 }
 
+DepthPiece piece_of_outputs(const Axis& d, Range output) {
+  const Range input{std::max<int64_t>(d.start(output.begin), 0),
+                    std::min(d.start(output.end - 1) + d.reach() + 1, d.in)};
+  return {input,
+          output,
+          {input.size(), output.size(), d.kernel, d.stride, input.begin - d.start(output.begin), d.dilation}};
+}
+
+DepthPiece piece_of_inputs(const Axis& d, Range input) {
+  Range output{d.windows(input.begin).begin, d.windows(input.end - 1).end};
+  if (output.empty()) output = {0, 0};
+  return {input,
+          output,
+          {input.size(), output.size(), d.kernel, d.stride, input.begin - d.start(output.begin), d.dilation}};
+}
+
+Plan plan_copies(const Geometry& g, Cut cut, int64_t element_bytes, int64_t threads, int64_t budget) {
+  const Axis& d = g.d();
+  const int64_t length = cut == Cut::outputs ? d.out : d.in;
+  const int64_t input_plane = g.h().in * g.w().in * element_bytes;
+  const int64_t output_plane = g.h().out * g.w().out * (element_bytes + 1);
+  const auto fits = [&](int64_t channels, int64_t planes) {
+    const int64_t inputs = cut == Cut::outputs ? input_planes(d, planes) : 1;
+    const int64_t outputs = cut == Cut::outputs ? planes : output_planes(d, planes);
+    return channels * (inputs * input_plane + outputs * output_plane) <= budget;
+  };
+  // Many channels keep the kernels busy.
+  int64_t channels = 64;
+  while (channels > 16 && (channels / 2 >= g.channels || !fits(channels, 1))) channels /= 2;
+  int64_t planes = length;
+  while (planes > 1 && !fits(channels, planes)) planes = ceil_div(planes, 2);
+  if (!fits(channels, planes)) return {};
+
+  const int64_t groups = g.batch * ceil_div(g.channels, channels);
+  const int64_t chunks = std::clamp<int64_t>(threads > 1 ? ceil_div(2 * threads, groups) : 1, 1, length);
+  planes = std::min(planes, ceil_div(length, chunks));
+  return {.units = groups * ceil_div(length, planes), .planes = planes, .channels = channels};
+}
+
+int64_t input_planes(const Axis& d, int64_t outputs) {
+  return std::min((outputs - 1) * d.stride + d.reach() + 1, d.in);
+}
+
+int64_t output_planes(const Axis& d, int64_t inputs) { return std::min((inputs + d.reach()) / d.stride + 1, d.out); }
+
 }  // namespace voxpool::cpu

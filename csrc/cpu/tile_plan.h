@@ -71,4 +71,22 @@ Plan plan_gather(const Geometry& geometry, Layout layout, int64_t element_bytes,
 // Of the input.
 Tiles gather_tiles(const Geometry& geometry, Layout layout, const Plan& plan, int64_t unit);
 
+// Volumes are cut along d into pieces that are pooled as volumes of their own: the planes of one, and its axis d.
+struct DepthPiece {
+  Range input, output;
+  Axis d;
+};
+DepthPiece piece_of_outputs(const Axis& d, Range output);  // with every input plane that they read
+DepthPiece piece_of_inputs(const Axis& d, Range input);    // with every output plane that reads them
+
+// How many planes those are at most.
+int64_t input_planes(const Axis& d, int64_t outputs);
+int64_t output_planes(const Axis& d, int64_t inputs);
+
+// Pieces for a kernel that works on copies of some channels, a multiple of 16: planes of the output's axis d for the
+// forward direction, of the input's for the backward, which has a copy of one input plane at a time. The copies of a
+// piece, taps included, take at most `budget` bytes; no units where even one plane of 16 channels takes more.
+enum class Cut { outputs, inputs };
+Plan plan_copies(const Geometry& geometry, Cut cut, int64_t element_bytes, int64_t threads, int64_t budget);
+
 }  // namespace voxpool::cpu

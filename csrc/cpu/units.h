@@ -7,16 +7,16 @@
 namespace voxpool::cpu {
 
 namespace baseline {
-extern const Variant<Forward> separable_channels_first, separable_channels_last;
-extern const Variant<Backward> gather_channels_first, gather_channels_last;
+extern const Variant<Forward> separable_channels_first, separable_channels_last, transposed_forward;
+extern const Variant<Backward> gather_channels_first, gather_channels_last, transposed_backward;
 }  // namespace baseline
 namespace avx2 {
-extern const Variant<Forward> separable_channels_first, separable_channels_last;
-extern const Variant<Backward> gather_channels_first, gather_channels_last;
+extern const Variant<Forward> separable_channels_first, separable_channels_last, transposed_forward;
+extern const Variant<Backward> gather_channels_first, gather_channels_last, transposed_backward;
 }  // namespace avx2
 namespace avx512 {
-extern const Variant<Forward> separable_channels_first, separable_channels_last;
-extern const Variant<Backward> gather_channels_first, gather_channels_last;
+extern const Variant<Forward> separable_channels_first, separable_channels_last, transposed_forward;
+extern const Variant<Backward> gather_channels_first, gather_channels_last, transposed_backward;
 }  // namespace avx512
 
 }  // namespace voxpool::cpu

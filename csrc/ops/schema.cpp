@@ -6,9 +6,8 @@ namespace {
 
 // Every op is functional. The strides of a result follow from those of the input, so a compiler must not hand over an
 // input with others than the fake kernel saw: needs_fixed_stride_order.
-const std::vector<at::Tag>& tags() {
-  static const std::vector<at::Tag> all = {at::Tag::pt2_compliant_tag, at::Tag::needs_fixed_stride_order};
-  return all;
+void define(torch::Library& m, const std::string& schema) {
+  m.def(schema.c_str(), {at::Tag::pt2_compliant_tag, at::Tag::needs_fixed_stride_order});
 }
 
 // The arguments after the tensors. padding: one value, one per axis (d, h, w), or one (begin, end) pair per axis
@@ -28,8 +27,8 @@ std::string arguments_with_named_padding(int axes) {
 
 // A pooling over some axes, with both kinds of padding.
 void define_pool(torch::Library& m, const std::string& name, int axes, const std::string& result) {
-  m.def(name + "(Tensor input, " + arguments(axes) + ") -> " + result, tags());
-  m.def(name + ".padding(Tensor input, " + arguments_with_named_padding(axes) + ") -> " + result, tags());
+  define(m, name + "(Tensor input, " + arguments(axes) + ") -> " + result);
+  define(m, name + ".padding(Tensor input, " + arguments_with_named_padding(axes) + ") -> " + result);
 }
 
 }  // namespace
@@ -45,9 +44,9 @@ TORCH_LIBRARY(voxpool, m) {
 
   // What training and the transforms are made of.
   const std::string a = arguments(3);
-  m.def("_max_pool3d_taps(Tensor input, " + a + ") -> (Tensor output, Tensor taps)", tags());
-  m.def("_max_pool3d_relu_taps(Tensor input, " + a + ") -> (Tensor output, Tensor taps)", tags());
-  m.def("_max_pool3d_backward(Tensor grad_output, Tensor taps, SymInt[] input_size, " + a + ") -> Tensor", tags());
-  m.def("_max_pool3d_gather(Tensor input, Tensor taps, " + a + ") -> Tensor", tags());
-  m.def("_max_pool3d_indices(Tensor taps, SymInt[] input_size, " + a + ") -> Tensor", tags());
+  define(m, "_max_pool3d_taps(Tensor input, " + a + ") -> (Tensor output, Tensor taps)");
+  define(m, "_max_pool3d_relu_taps(Tensor input, " + a + ") -> (Tensor output, Tensor taps)");
+  define(m, "_max_pool3d_backward(Tensor grad_output, Tensor taps, SymInt[] input_size, " + a + ") -> Tensor");
+  define(m, "_max_pool3d_gather(Tensor input, Tensor taps, " + a + ") -> Tensor");
+  define(m, "_max_pool3d_indices(Tensor taps, SymInt[] input_size, " + a + ") -> Tensor");
 }

@@ -39,6 +39,8 @@ std::vector<Case> named_cases() {
       {1, 33, {6, 7, 8}, cube(k3s2, true)},
       {1, 2, {5, 6, 131}, cube(k3s1)},
       {1, 65, {3, 4, 5}, cube(k3s1)},
+      {2, 70, {9, 4, 5}, cube(k3s2)},  // a group of channels and a part of one
+      {1, 18, {9, 3, 2}, cube(axis(2, 3, 0, 0, 1))},
       {1, 2, {7, 11, 211}, cube(axis(3, 3, 0, 0, 1))},
       {1, 2, {9, 9, 150}, cube(axis(4, 4, 2, 1, 1))},
       {1, 2, {11, 12, 101}, cube(axis(5, 2, 2, 2, 1))},

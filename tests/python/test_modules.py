@@ -252,7 +252,7 @@ def test_arguments_are_parsed_once(dims, monkeypatch):
         raise AssertionError("the arguments were parsed again")
 
     for module in (sys.modules["voxpool.functional"], sys.modules["voxpool.nn.modules"]):
-        monkeypatch.setattr(module, "parse_pool", again)
+        monkeypatch.setattr(module, "bind_pool", again)
         monkeypatch.setattr(module, "call_operator", again)
     assert torch.equal(OURS[dims](x, 3, 2, 1), expected[0])
     assert torch.equal(pool(x), expected[1])

@@ -57,22 +57,21 @@ void gather_row_last(const ColumnsLast& given, GradientRows<T> rows, T* grad_inp
   const ColumnsLast pass = given;  // a copy that no store changes
   using Lane = typename GradientLanes<T>::Lane;
   constexpr int n = lanes<Lane>;
-  constexpr int together = 4;
   for (int64_t w = 0; w < pass.in; ++w) {
     const InputWindows column = pass.windows[w];
     T* to = grad_input + w * pass.input_column;
     int64_t c = 0;
-    for (; c + together * n <= pass.channels; c += together * n) {
-      Vector<Lane> sums[together] = {};
-      gather_channels<T, together>(rows, column, pass.channels, c, sums);
+    const auto gather = [&]<int vectors>(std::integral_constant<int, vectors>) VOXPOOL_LAMBDA_INLINE {
+      for (; c + vectors * n <= pass.channels; c += vectors * n) {
+        Vector<Lane> sums[vectors] = {};
+        gather_channels<T, vectors>(rows, column, pass.channels, c, sums);
 #pragma GCC unroll 4
-      for (int k = 0; k < together; ++k) GradientLanes<T>::store(to + c + k * n, sums[k]);
-    }
-    for (; c + n <= pass.channels; c += n) {
-      Vector<Lane> sum[1] = {};
-      gather_channels<T, 1>(rows, column, pass.channels, c, sum);
-      GradientLanes<T>::store(to + c, sum[0]);
-    }
+        for (int k = 0; k < vectors; ++k) GradientLanes<T>::store(to + c + k * n, sums[k]);
+      }
+    };
+    gather(std::integral_constant<int, 4>());
+    gather(std::integral_constant<int, 2>());
+    gather(std::integral_constant<int, 1>());
     if (c < pass.channels) {
       const LaneRange<n> left(0, pass.channels - c);
       GradientLanes<T>::store_range(to + c, gather_last_channels<T>(rows, column, pass.channels, c), left);

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "cpu/kernels/gather_backward.h"
-#include "cpu/kernels/separable_variants.h"
+#include "cpu/kernels/transposed.h"
 #include "cpu/units.h"
 
 // The variants of one instruction-set unit, included by its source file.
@@ -13,9 +12,13 @@ const Variant<Forward> separable_channels_first{"separable_channels_first", chan
 const Variant<Forward> separable_channels_last{"separable_channels_last", channels_last_refusal,
                                                separable_plan<Layout::channels_last>,
                                                separable_run<Layout::channels_last>};
+const Variant<Forward> transposed_forward{"transposed_channels_first", transposed_forward_refusal,
+                                          transposed_forward_plan, transposed_forward_run};
 const Variant<Backward> gather_channels_first{"gather_channels_first", gather_refusal<Layout::channels_first>,
                                               gather_plan<Layout::channels_first>, gather_run<Layout::channels_first>};
 const Variant<Backward> gather_channels_last{"gather_channels_last", gather_refusal<Layout::channels_last>,
                                              gather_plan<Layout::channels_last>, gather_run<Layout::channels_last>};
+const Variant<Backward> transposed_backward{"transposed_channels_first", transposed_backward_refusal,
+                                            transposed_backward_plan, transposed_backward_run};
 
 }  // namespace voxpool::cpu::VOXPOOL_UNIT
