@@ -79,8 +79,9 @@ def _replacement(module: nn.Module, path: str, known: dict[nn.Module, nn.Module]
     if module not in known:
         # The state of a module is its dictionary: hooks, flags and arguments.
         counterpart = _COUNTERPARTS[type(module)]
-        known[module] = counterpart.__new__(counterpart)
-        known[module].__setstate__(module.__dict__)
+        replacement: Any = counterpart.__new__(counterpart)
+        replacement.__setstate__(module.__dict__)
+        known[module] = replacement
     return known[module]
 
 
@@ -90,7 +91,7 @@ def _fuse(sequence: nn.Sequential, path: str) -> None:
         pair = sequence._modules[first], sequence._modules[second]
         relu_first = type(pair[0]) is nn.ReLU
         relu, pool = pair if relu_first else pair[::-1]
-        if type(relu) is not nn.ReLU or type(pool) not in _COUNTERPARTS.values():
+        if type(relu) is not nn.ReLU or not isinstance(pool, _MaxPool) or type(pool) not in _COUNTERPARTS.values():
             continue
         reason = _obstacle(relu, pool, relu_first, at_start=first == names[0])
         if reason:

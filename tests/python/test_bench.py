@@ -12,11 +12,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+import voxpool
 from voxpool import bench
 from voxpool.bench import cases, report, run
 from voxpool.bench.cases import Case
-from voxpool.bench.peers import PEERS
-from voxpool.bench.worker import tensor
+from voxpool.bench.peers import PEERS, Peer
+from voxpool.bench.prepared import Prepared
+from voxpool.bench.worker import Worker, tensor
 
 SMALL = Case("small", (1, 2, 4, 6, 8), (2, 2, 2), (2, 2, 2))
 WIDE = Case("wide", (1, 1, 1, 300, 2), (1, 256, 1), (1, 1, 1), dtype="float16")
@@ -121,6 +123,7 @@ def test_ratios_by_hand():
     assert row.ratio("torch") == pytest.approx(8.0)
     assert row.ratio("jax") is None
     assert row.best == "tensorflow"
+    assert row.smallest_ratio_in_layout == pytest.approx(8.0)
     assert report.kept(row, "voxpool") == pytest.approx(48 / 1536)
     assert report.kept(row, "tensorflow") is None
 
@@ -133,6 +136,7 @@ def test_results_are_shown_and_drawn_again(tmp_path, capsys):
     line = next(line for line in printed.splitlines() if " small " in line)
     assert line.split()[-9:] == ["1", "1.0", "0.50", "2.00", "8.00", "3.00°", "–", "failed", "tensorflow"]
     assert "jax: no indices (cannot run 1 case)" in printed
+    assert "by more than 5 % in 0, than one in the same layout in 0." in printed
     assert "openvino: no answer within 120 s (failed in 1 case)" in printed
     drawn = chart.read_text()
     assert drawn.lstrip().startswith("<?xml")
@@ -143,6 +147,20 @@ def test_a_case_voxpool_fails_in_is_a_failure(tmp_path, capsys):
     path.write_text(json.dumps(handmade({"error": "process ended"}, torch={"seconds": 1.0, "layout": "first"})))
     assert bench.main(["--from", str(path)]) == 1
     assert "failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("offset", "outcome"), [(0, "seconds"), (1, "error")])
+def test_a_peer_that_pads_otherwise_is_compared_with_its_own_padding(offset, outcome):
+    """'same' and ceil_mode have as many outputs here, and exclude each other."""
+    case = replace(SMALL, shape=(1, 2, 5, 7, 9), kernel=(3, 3, 3), ceil_mode=True)
+
+    def prepare(case, input, threads):
+        values = voxpool.max_pool3d(input, 3, 2, "same") + offset
+        assert values.shape == case.output_shape
+        return Prepared(lambda: values, "first", lambda result: result, padding="same")
+
+    worker = Worker(Peer("a peer", "voxpool", ("voxpool",), prepare), threads=1)
+    assert outcome in worker.measure(case, budget=0.001, keep=False)
 
 
 def test_rounds_end_early_only_where_they_tell_nothing():

@@ -217,6 +217,7 @@ GatherRowFirst<T> select_gather_row_first(const Axis& w) {
       if (is(2, 0)) return gather_row_first<T, FixedWindow<2, 2, 0>>;
       if (is(3, 0)) return gather_row_first<T, FixedWindow<2, 3, 0>>;
       if (is(3, 1)) return gather_row_first<T, FixedWindow<2, 3, 1>>;
+      if (is(5, 2)) return gather_row_first<T, FixedWindow<2, 5, 2>>;
       return gather_row_first<T, AnyWindow<2>>;
     case 3:
       return gather_row_first<T, AnyWindow<3>>;

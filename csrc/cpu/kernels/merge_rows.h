@@ -120,6 +120,8 @@ void merge_rows(const Merge<E>& merge, const Sink& sink) {
       return merge_rows_of<E, track, 2>(merge, sink);
     case 3:
       return merge_rows_of<E, track, 3>(merge, sink);
+    case 5:
+      return merge_rows_of<E, track, 5>(merge, sink);
     default:
       return merge_rows_of<E, track, 0>(merge, sink);
   }

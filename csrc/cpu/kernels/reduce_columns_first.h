@@ -233,6 +233,7 @@ ReduceColumns<E, Sink> select_reduce_columns_first(const Axis& w) {
       if (dense && w.kernel == 2) return reduce_columns_first<E, track, 2, 2, Sink>;
       if (dense && w.kernel == 3 && w.pad_begin == 0) return slide_columns_first<E, track, 2, 3, 0, Sink>;
       if (dense && w.kernel == 3 && w.pad_begin == 1) return slide_columns_first<E, track, 2, 3, 1, Sink>;
+      if (dense && w.kernel == 5 && w.pad_begin == 2) return slide_columns_first<E, track, 2, 5, 2, Sink>;
       return reduce_columns_first<E, track, 2, 0, Sink>;
     case 3:
       if (dense && w.kernel == 3) return reduce_columns_first<E, track, 3, 3, Sink>;

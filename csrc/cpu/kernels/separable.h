@@ -80,8 +80,7 @@ class Separable {
   void run_tile(const Tile& t) {
     input_ = static_cast<const Raw*>(p_.input) + (t.n * p_.input_strides.n + t.c * p_.input_strides.c);
     output_volume_ = t.n * p_.output_strides.n + t.c * p_.output_strides.c;
-    // Channels-last takes the taps inside the row only, channels-first whole windows.
-    const bool inside = layout_ == Layout::channels_last || g_.w().start(t.w.end - 1) + g_.w().reach() < g_.w().in;
+    const bool inside = g_.w().start(t.w.end - 1) + g_.w().reach() < g_.w().in;
     pass_ = {g_.w(), t.w, channels_, p_.input_strides.w, p_.code.step[2], columns_, inside ? input_end_ : nullptr};
     row_length_ = t.w.size() * channels_;
     rows_adjoin_ = dense_output_ && (p_.output_strides.h == row_length_ || g_.h().out == 1);

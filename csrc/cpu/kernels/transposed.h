@@ -117,7 +117,7 @@ class TransposedForward {
     Inner(const TransposedForward& outer, const DepthPiece& depth)
         : planes(depth.output),
           ordered{outer.problem(depth.d), {}, true},
-          plan(plan_tiles(ordered.problem.geometry, Layout::channels_last, sizeof(T) + 1, 1, scratch_budget() / 2)),
+          plan(plan_tiles(ordered.problem.geometry, Layout::channels_last, sizeof(T) + 1, 1, scratch_budget() / 4)),
           separable(ordered, Layout::channels_last, plan) {}
   };
 
@@ -203,7 +203,7 @@ VOXPOOL_INLINE bool is_run(const Strides& s, int64_t depth, int64_t height, int6
 
 template <class Problem>
 Plan copies_plan(const Problem& p, Cut cut, int64_t threads) {
-  return plan_copies(p.geometry, cut, static_cast<int64_t>(size_of(p.dtype)), threads, scratch_budget());
+  return plan_copies(p.geometry, cut, static_cast<int64_t>(size_of(p.dtype)), threads, scratch_budget() * 3 / 4);
 }
 
 template <class Problem>

@@ -55,8 +55,19 @@ class Row:
     @cached_property
     def best(self) -> str | None:
         """The fastest peer in any layout it can run."""
-        timed = {peer: ratio for peer in self.results if peer != "voxpool" and (ratio := self.ratio(peer)) is not None}
-        return min(timed, key=timed.__getitem__) if timed else None
+        return min(self._ratios, key=self._ratios.__getitem__, default=None)
+
+    @cached_property
+    def smallest_ratio_in_layout(self) -> float | None:
+        """That of the fastest peer in the layout of the case."""
+        return min((ratio for peer, ratio in self._ratios.items() if self.in_layout(peer)), default=None)
+
+    def in_layout(self, peer: str) -> bool:
+        return bool(self.results[peer].get("layout", self.case.layout) == self.case.layout)
+
+    @cached_property
+    def _ratios(self) -> dict[str, float]:
+        return {peer: ratio for peer in self.results if peer != "voxpool" and (ratio := self.ratio(peer)) is not None}
 
 
 def rows(results: dict[str, Any]) -> list[Row]:
@@ -127,9 +138,11 @@ def notes(lines: Sequence[Row]) -> Text:
     best = [ratio for row in lines if row.best and (ratio := row.ratio(row.best)) is not None]
     if best:
         behind = sum(ratio < 0.95 for ratio in best)
+        in_layout = [row.smallest_ratio_in_layout for row in lines if row.smallest_ratio_in_layout is not None]
         text.append(
             f"Best peer ÷ voxpool: {geometric_mean(best):.1f} (geometric mean of {len(best)}), "
-            f"smallest {min(best):.2f}, slower than a peer by more than 5 % in {behind}."
+            f"smallest {min(best):.2f}; slower than a peer by more than 5 % in {behind}, "
+            f"than one in the same layout in {sum(ratio < 0.95 for ratio in in_layout)}."
         )
     return Text("\n".join([*text, *_reasons(lines)]), style="dim")
 
@@ -137,7 +150,7 @@ def notes(lines: Sequence[Row]) -> Text:
 def _cell(row: Row, peer: str) -> Text:
     ratio = row.ratio(peer)
     if ratio is not None:
-        mark = "°" if row.results[peer].get("layout", row.case.layout) != row.case.layout else ""
+        mark = "" if row.in_layout(peer) else "°"
         style = "red" if ratio < 0.95 else "bold" if peer == row.best else ""
         return Text(f"{ratio:.1f}{mark}" if ratio >= 10 else f"{ratio:.2f}{mark}", style=style)
     return Text("failed", style="red") if "error" in row.results.get(peer, {}) else Text("–", style="dim")

@@ -29,6 +29,7 @@ class _MaxPool(torch.nn.modules.pooling._MaxPoolNd):
     _dilation: list[int]
     if TYPE_CHECKING:  # an annotation that TorchScript sees would make it convert the attribute
         _run: Callable[[Tensor], Any] | None
+        _pads: list[int] | str
 
     def __init__(
         self,
