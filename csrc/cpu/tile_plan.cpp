@@ -12,8 +12,9 @@ constexpr int64_t pieces_per_thread = 4;
 
 int64_t even_share(int64_t total, int64_t most) { return ceil_div(total, ceil_div(total, most)); }
 
-// Lanes of short rows that are worth a call.
+// Lanes of short rows that are worth a call, and those that a row takes in a ring beside its own.
 constexpr int64_t lanes_at_once = 2048;
+constexpr int64_t spare_lanes = 32;
 
 }  // namespace
 
@@ -72,7 +73,7 @@ Plan plan_tiles(const Geometry& g, Layout layout, int64_t lane_bytes, int64_t th
 }
 
 int64_t rows_at_once(const Plan& plan, int64_t channels) {
-  return std::clamp<int64_t>(lanes_at_once / (plan.columns * channels), 1, plan.rows);
+  return std::clamp<int64_t>(lanes_at_once / (plan.columns * channels + spare_lanes), 1, plan.rows);
 }
 
 Tiles::Tiles(const std::array<int64_t, 3>& sizes, int64_t channels, const Plan& plan, int64_t unit) {

@@ -149,18 +149,18 @@ def test_a_case_voxpool_fails_in_is_a_failure(tmp_path, capsys):
     assert "failed" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("offset", "outcome"), [(0, "seconds"), (1, "error")])
-def test_a_peer_that_pads_otherwise_is_compared_with_its_own_padding(offset, outcome):
+@pytest.mark.parametrize("offset", [0, 1])
+def test_a_peer_that_pads_otherwise_is_compared_with_its_own_padding(offset):
     """'same' and ceil_mode have as many outputs here, and exclude each other."""
-    case = replace(SMALL, shape=(1, 2, 5, 7, 9), kernel=(3, 3, 3), ceil_mode=True)
+    case = replace(SMALL, shape=(1, 2, 6, 8, 10), kernel=(3, 3, 3), ceil_mode=True)
 
     def prepare(case, input, threads):
         values = voxpool.max_pool3d(input, 3, 2, "same") + offset
-        assert values.shape == case.output_shape
         return Prepared(lambda: values, "first", lambda result: result, padding="same")
 
     worker = Worker(Peer("a peer", "voxpool", ("voxpool",), prepare), threads=1)
-    assert outcome in worker.measure(case, budget=0.001, keep=False)
+    answer = worker.measure(case, budget=0.001, keep=False)
+    assert answer.get("error") == (None if offset == 0 else "ValueError: wrong result: values differ")
 
 
 def test_rounds_end_early_only_where_they_tell_nothing():

@@ -21,7 +21,13 @@ def draw(path: Path, results: dict[str, Any]) -> None:
     rows = [row for row in report.rows(results) if row.measured]
     keeping = [row for row in rows if report.kept(row, "voxpool") is not None]
     style: Any = {"font.size": 8.5, "text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _FAINT}
-    style |= {"ytick.color": _INK, "axes.edgecolor": _FAINT, "svg.hashsalt": "voxpool", "axes.titlesize": 9}
+    style |= {
+        "ytick.color": _INK,
+        "axes.edgecolor": _FAINT,
+        "svg.hashsalt": "voxpool",
+        "svg.fonttype": "none",
+        "axes.titlesize": 9,
+    }
     heights = [1.3 + _LINE * max(3, len(rows)), 1.0 + 2 * _LINE * max(1, len(keeping))]
     with matplotlib.rc_context(style):
         figure: Any = Figure(figsize=(13, sum(heights)), facecolor=_PAPER, layout="constrained")
