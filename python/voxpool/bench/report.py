@@ -15,6 +15,7 @@ from voxpool.bench.cases import Case
 
 _DTYPES = {"float32": "fp32", "float64": "fp64", "float16": "fp16", "bfloat16": "bf16"}
 _OPERATIONS = {"forward_taps": "forward*"}
+_BEHIND = 0.95  # a peer's time over ours: less than that is more than noise
 
 
 @dataclass(frozen=True)
@@ -137,12 +138,12 @@ def notes(lines: Sequence[Row]) -> Text:
     ]
     best = [ratio for row in lines if row.best and (ratio := row.ratio(row.best)) is not None]
     if best:
-        behind = sum(ratio < 0.95 for ratio in best)
+        behind = sum(ratio < _BEHIND for ratio in best)
         in_layout = [row.smallest_ratio_in_layout for row in lines if row.smallest_ratio_in_layout is not None]
         text.append(
             f"Best peer ÷ voxpool: {geometric_mean(best):.1f} (geometric mean of {len(best)}), "
             f"smallest {min(best):.2f}; slower than a peer by more than 5 % in {behind}, "
-            f"than one in the same layout in {sum(ratio < 0.95 for ratio in in_layout)}."
+            f"than one in the same layout in {sum(ratio < _BEHIND for ratio in in_layout)}."
         )
     return Text("\n".join([*text, *_reasons(lines)]), style="dim")
 
@@ -151,7 +152,7 @@ def _cell(row: Row, peer: str) -> Text:
     ratio = row.ratio(peer)
     if ratio is not None:
         mark = "" if row.in_layout(peer) else "°"
-        style = "red" if ratio < 0.95 else "bold" if peer == row.best else ""
+        style = "red" if ratio < _BEHIND else "bold" if peer == row.best else ""
         return Text(f"{ratio:.1f}{mark}" if ratio >= 10 else f"{ratio:.2f}{mark}", style=style)
     return Text("failed", style="red") if "error" in row.results.get(peer, {}) else Text("–", style="dim")
 
