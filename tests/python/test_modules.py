@@ -176,6 +176,7 @@ def test_onnx_export_gets_the_same_pooling(dims, monkeypatch):
     for pool in (
         MODULES[dims](3, 4, 1, 2, ceil_mode=True),
         MODULES[dims](3, 4, 1, 2, return_indices=True),
+        MODULES[dims](3, 4, 1, 2, relu=True),
         lambda x: OURS[dims](x, 3, 4, 1, 2, True),
     ):
         traced = torch.jit.trace(pool, x)
