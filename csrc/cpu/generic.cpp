@@ -1,6 +1,6 @@
 #include "cpu/generic.h"
 
-#include "cpu/element.h"
+#include "core/element.h"
 
 namespace voxpool::cpu {
 namespace {

@@ -6,8 +6,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/element.h"
 #include "core/problem.h"
-#include "cpu/element.h"
 
 // Brute force, written from the definition of the pooling alone: every tap of every window is visited and tested.
 // Shares with the library only the description of a problem.
@@ -17,7 +17,7 @@ namespace voxpool::testing {
 inline double number(double x) { return x; }
 inline double number(float x) { return x; }
 template <int mantissa>
-double number(cpu::Half<mantissa> x) {
+double number(Half<mantissa> x) {
   const int exponent_bits = 15 - mantissa;
   const int bias = (1 << (exponent_bits - 1)) - 1;
   const int exponent = (x.bits & 0x7fff) >> mantissa;

@@ -4,8 +4,8 @@
 #include <array>
 #include <random>
 
+#include "core/element.h"
 #include "core/problem.h"
-#include "cpu/element.h"
 #include "guarded_buffer.h"
 
 // Where the elements of a test tensor lie, and what they hold.
@@ -58,11 +58,11 @@ T random_element(std::mt19937& random) {
   const uint32_t r = random();
   const int small = static_cast<int>(r % 7) - 3;
   const uint32_t special = (r >> 8) % 24;
-  if constexpr (cpu::is_half<T>) {
+  if constexpr (is_half<T>) {
     static constexpr uint16_t specials[] = {
         0x8000, 0x0000, T::infinity, 0x8000 | T::infinity, T::infinity | 1, 0x8000 | T::infinity | 5};
     if (special < std::size(specials)) return {specials[special]};
-    return cpu::narrow<T>(static_cast<float>(small));
+    return narrow<T>(static_cast<float>(small));
   } else if constexpr (std::is_floating_point_v<T>) {
     const T specials[] = {T(-0.0),
                           T(0.0),
@@ -83,7 +83,7 @@ template <class T>
 void fill_random(GuardedBuffer& buffer, int64_t count, uint32_t seed) {
   std::mt19937 random(seed);
   for (int64_t i = 0; i < count; ++i) {
-    buffer.as<T>()[i] = seed % 3 == 1 ? cpu::lowest<T>() : random_element<T>(random);
+    buffer.as<T>()[i] = seed % 3 == 1 ? lowest<T>() : random_element<T>(random);
   }
 }
 

@@ -62,10 +62,10 @@ VOXPOOL_INLINE void gather_phases(const Axis& w, GradientRows<T> rows, int64_t m
     const GradientRow<T>& row = rows.rows[i];
     Vector<Lane> gradient[blocks + 2];  // with a block before and one after, of which one window is used
     if constexpr (W::first_q < 0) {
-      gradient[0] = splat<Lane>(has_before ? cpu::widen(row.gradient[m - 1]) : Lane(0));
+      gradient[0] = splat<Lane>(has_before ? voxpool::widen(row.gradient[m - 1]) : Lane(0));
     }
     if constexpr (W::last_q > 0) {
-      gradient[blocks + 1] = splat<Lane>(has_after ? cpu::widen(row.gradient[end]) : Lane(0));
+      gradient[blocks + 1] = splat<Lane>(has_after ? voxpool::widen(row.gradient[end]) : Lane(0));
     }
 #pragma GCC unroll 4
     for (int b = 0; b < blocks; ++b) {
@@ -197,10 +197,10 @@ void gather_row_first_scalar(const Axis& w, GradientRows<T> rows, T* grad_input)
       const auto& row = rows.rows[i];
       for (int64_t o = windows.begin; o < windows.end; ++o) {
         const int64_t tap = w.tap_on(o, column);
-        if (tap >= 0 && row.taps[o] == row.code + tap) sum += cpu::widen(row.gradient[o]);
+        if (tap >= 0 && row.taps[o] == row.code + tap) sum += voxpool::widen(row.gradient[o]);
       }
     }
-    grad_input[column] = cpu::narrow<T>(sum);
+    grad_input[column] = voxpool::narrow<T>(sum);
   }
 }
 

@@ -209,7 +209,7 @@ void reduce_columns_first_scalar(const ColumnPass& pass, InputRows<E> rows, cons
         const Raw* row = rows.data(r, window) + pass.w.start(column);
         for (int64_t t = taps.begin; t < taps.end; ++t) {
           const Raw x = row[t * pass.w.dilation];
-          if (!first && !cpu::wins(E::element(x), E::element(values[j]))) continue;
+          if (!first && !voxpool::wins(E::element(x), E::element(values[j]))) continue;
           first = false;
           values[j] = x;
           codes[j] = static_cast<uint8_t>(rows.rows[r].code + t);

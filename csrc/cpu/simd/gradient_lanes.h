@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cpu/element.h"
+#include "core/element.h"
 #include "cpu/simd/partial.h"
 #include "cpu/simd/tap_lanes.h"
 

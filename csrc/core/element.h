@@ -9,7 +9,7 @@
 #include "core/scalar_type.h"
 
 // Elements one at a time: what "greater", "NaN" and "sum" mean for each dtype. 16-bit floats are handled as their bits.
-namespace voxpool::cpu {
+namespace voxpool {
 
 // Storage of a 16-bit float with `mantissa` bits of fraction, ordered as int16.
 template <int mantissa_bits>
@@ -150,4 +150,4 @@ VOXPOOL_INLINE void dispatch(ScalarType type, F&& f) {
   }
 }
 
-}  // namespace voxpool::cpu
+}  // namespace voxpool

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "core/problem.h"
+#include "cuda/queue.h"
+
+// The kernels for fixed windows. Each is compiled for float, Float16 and BFloat16 in a source of its own; what a
+// problem must be like for them is in kernel_table.cpp.
+namespace voxpool::cuda {
+
+// 16 bytes of a channels-first row.
+template <class T>
+void launch_columns(const Forward& problem, const Queue& queue);
+template <class T>
+void launch_columns(const Backward& problem, const Queue& queue);
+
+// 16 bytes of neighbouring channels.
+template <class T>
+void launch_lanes(const Forward& problem, const Queue& queue);
+template <class T>
+void launch_lanes(const Backward& problem, const Queue& queue);
+
+// One element at any strides.
+template <class T>
+void launch_scalar(const Forward& problem, const Queue& queue);
+template <class T>
+void launch_scalar(const Backward& problem, const Queue& queue);
+
+// Channels that a thread of launch_lanes owns. Backward keeps sums of the inputs of a whole group in registers, so a
+// thread has four channels of any type.
+template <class T>
+inline constexpr int forward_lanes = 16 / sizeof(T);
+inline constexpr int backward_lanes = 4;
+
+}  // namespace voxpool::cuda

@@ -1,0 +1,83 @@
+#pragma once
+
+#include "cuda/kernels/backward_march.h"
+
+namespace voxpool::cuda {
+
+// Backward pooling with a fixed window where a thread owns, for `lanes` neighbouring channels, the inputs between one
+// window and the next along h and w: a vector of a channels-last tensor, or one element of a tensor of any strides.
+template <class T, class Window, int lanes>
+struct BackwardLanes {
+  using Item = uint32_t;
+  using H = typename Window::H;
+  using W = typename Window::W;
+  static constexpr int count = H::stride * W::stride * lanes;
+
+  Items items;  // rows and columns count groups
+  Extent d, h, w;
+  int32_t chunk, groups;  // groups along d of a thread, and of the volume
+  const T* grad_output;
+  const uint8_t* taps;
+  VolumeStrides output_strides;
+  T* grad_input;
+  VolumeStrides strides;
+
+  VOXPOOL_DEVICE void operator()(uint32_t item) const {
+    const Position at = items.position(item);
+    const int32_t gh = at.h, gw = at.w;
+    const int64_t outputs = at.n * output_strides.n + int64_t{at.c} * lanes * output_strides.c;
+    T* const volume = grad_input + (at.n * strides.n + int64_t{at.c} * lanes * strides.c);
+    const int32_t begin = at.chunk * chunk, end = begin + chunk < groups ? begin + chunk : groups;
+
+    march_backward<typename Window::D, Sum<T>, count>(
+        d, begin, end,
+        [&](int32_t od, auto& sums) {
+          VOXPOOL_UNROLL
+          for (int a = Group<H>::first_output; a <= 0; ++a) {
+            VOXPOOL_UNROLL
+            for (int b = Group<W>::first_output; b <= 0; ++b) {
+              if (!h.has_output(gh + a) || !w.has_output(gw + b)) continue;
+              const int64_t o = outputs + (int64_t{od} * output_strides.d + (gh + a) * output_strides.h +
+                                           (gw + b) * output_strides.w);
+              add(sums, load<lanes>(grad_output + o), load<lanes>(taps + o), a, b);
+            }
+          }
+        },
+        [&](int32_t id, const Sum<T>(&sums)[count]) {
+          T* const plane = volume + int64_t{id} * strides.d;
+          VOXPOOL_UNROLL
+          for (int r = 0; r < H::stride; ++r) {
+            VOXPOOL_UNROLL
+            for (int q = 0; q < W::stride; ++q) {
+              const int32_t ih = gh * H::stride - h.pad + r, iw = gw * W::stride - w.pad + q;
+              if (!h.has_input(ih) || !w.has_input(iw)) continue;
+              Pack<T, lanes> pack;
+              VOXPOOL_UNROLL
+              for (int l = 0; l < lanes; ++l) pack.at[l] = from_sum<T>(sums[(r * W::stride + q) * lanes + l]);
+              store<lanes>(plane + (int64_t{ih} * strides.h + int64_t{iw} * strides.w), pack);
+            }
+          }
+        });
+  }
+
+ private:
+  // The outputs (a, b) from the group's own.
+  template <class AnySums>
+  static VOXPOOL_DEVICE void add(AnySums& sums, const Pack<T, lanes>& gradient, const Pack<uint8_t, lanes>& tap, int a,
+                                 int b) {
+    VOXPOOL_UNROLL
+    for (int th = 0; th < H::kernel; ++th) {
+      VOXPOOL_UNROLL
+      for (int tw = 0; tw < W::kernel; ++tw) {
+        const int r = Group<H>::input(a, th), q = Group<W>::input(b, tw);
+        if (r < 0 || q < 0) continue;
+        VOXPOOL_UNROLL
+        for (int l = 0; l < lanes; ++l) {
+          add_gradient<Window>(sums, tap.at[l], to_sum(gradient.at[l]), th, tw, (r * W::stride + q) * lanes + l);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace voxpool::cuda

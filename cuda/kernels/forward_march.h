@@ -1,0 +1,116 @@
+#pragma once
+
+#include "cuda/kernels/items.h"
+#include "cuda/kernels/maximum.h"
+#include "cuda/kernels/pack.h"
+
+// What the forward kernels for fixed windows have in common: a thread owns a few outputs next to each other and moves
+// along d. Of every input plane it takes the maximum over the taps of that plane once, and keeps as many planes as a
+// window spans in registers, so that windows that overlap along d share them. What overlaps within a plane is shared
+// through the first-level cache: each element comes from memory once, and the loads of a plane do not wait for each
+// other.
+namespace voxpool::cuda {
+
+// Taps or indices of the outputs: codes grow by `d`, `h`, `w` from one tap to the next. Taps count them; indices are
+// positions, so their codes are distances from the window's first element.
+struct CodeSteps {
+  uint32_t d, h, w;
+};
+
+// The results of a forward kernel, of which `taps` or `indices` may be null.
+template <class T>
+struct ForwardResult {
+  T* output;
+  uint8_t* taps;
+  int64_t* indices;
+  VolumeStrides strides;
+  bool relu;
+};
+
+// The maxima of `count` outputs over the taps of one plane, or of all planes.
+template <class T, Keep keep, int count>
+struct Maxima {
+  Maximum<T, keep> at[count];
+};
+
+// Writes `count` outputs that lie next to each other in memory, `valid` of them; all at once where `aligned`.
+// `position` is that of the first tap of the first window, `position_step` how far apart the windows are.
+template <int count, class T, Keep keep>
+VOXPOOL_DEVICE void write(const ForwardResult<T>& result, int64_t offset, Maxima<T, keep, count>& maxima, int valid,
+                          bool aligned, int64_t position, int32_t position_step) {
+  Pack<T, count> values;
+  VOXPOOL_UNROLL
+  for (int i = 0; i < count; ++i) {
+    if (result.relu) maxima.at[i].rectify(no_tap<uint8_t>);
+    values.at[i] = maxima.at[i].element();
+  }
+  const auto put = [&](auto* address, const auto& pack) {
+    if (aligned && valid >= count) return store<count>(address, pack);
+    VOXPOOL_UNROLL
+    for (int i = 0; i < count; ++i) {
+      if (i < valid) address[i] = pack.at[i];
+    }
+  };
+  put(result.output + offset, values);
+  if constexpr (keep == Keep::taps) {
+    if (result.taps != nullptr) {
+      Pack<uint8_t, count> taps;
+      VOXPOOL_UNROLL
+      for (int i = 0; i < count; ++i) taps.at[i] = static_cast<uint8_t>(maxima.at[i].code);
+      put(result.taps + offset, taps);
+    } else {
+      Pack<int64_t, count> indices;
+      VOXPOOL_UNROLL
+      for (int i = 0; i < count; ++i) indices.at[i] = position + i * position_step + maxima.at[i].code;
+      put(result.indices + offset, indices);
+    }
+  }
+}
+
+// The first tap of a window starting at `start` that lies inside the input.
+template <class Axis>
+VOXPOOL_DEVICE int first_tap(int32_t start) {
+  return start < 0 ? (-start + Axis::dilation - 1) / Axis::dilation : 0;
+}
+
+// Which taps of a window starting at `start` lie inside the input, a bit for each.
+template <class Axis>
+VOXPOOL_DEVICE uint32_t taps_inside(const Extent& extent, int32_t start) {
+  uint32_t inside = 0;
+  VOXPOOL_UNROLL
+  for (int t = 0; t < Axis::kernel; ++t) {
+    inside |= static_cast<uint32_t>(extent.has_input(start + t * Axis::dilation)) << t;
+  }
+  return inside;
+}
+
+// Calls emit(od, maxima) for every output plane of [begin, end). plane(id) reduces one input plane, one outside the
+// input to nothing; first_code(i) is the code, within its plane, of the first tap of output i inside the input.
+template <class D, class T, Keep keep, int count, class FirstCode, class Plane, class Emit>
+VOXPOOL_DEVICE void march(const Extent& extent, int32_t begin, int32_t end, uint32_t step, FirstCode&& first_code,
+                          Plane&& plane, Emit&& emit) {
+  constexpr int fresh = D::span < D::stride ? D::span : D::stride;
+  Maxima<T, keep, count> ring[D::span];
+  int32_t start = begin * D::stride - extent.pad;
+  VOXPOOL_UNROLL
+  for (int i = D::stride; i < D::span; ++i) ring[i] = plane(start - D::stride + i);
+
+  for (int32_t od = begin; od < end; ++od, start += D::stride) {
+    VOXPOOL_UNROLL
+    for (int i = 0; i + D::stride < D::span; ++i) ring[i] = ring[i + D::stride];
+    VOXPOOL_UNROLL
+    for (int i = D::span - fresh; i < D::span; ++i) ring[i] = plane(start + i);
+
+    const uint32_t first_plane = first_tap<D>(start) * step;
+    Maxima<T, keep, count> maxima;
+    VOXPOOL_UNROLL
+    for (int i = 0; i < count; ++i) {
+      maxima.at[i] = Maximum<T, keep>::none(first_plane + first_code(i));
+      VOXPOOL_UNROLL
+      for (int t = 0; t < D::kernel; ++t) maxima.at[i].take(ring[t * D::dilation].at[i], t * step);
+    }
+    emit(od, maxima);
+  }
+}
+
+}  // namespace voxpool::cuda

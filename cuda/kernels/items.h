@@ -1,0 +1,45 @@
+#pragma once
+
+#include "core/fast_divisor.h"
+#include "cuda/launch.h"
+
+namespace voxpool::cuda {
+
+// Which part of a tensor a thread works on: a chunk of planes at (n, c, h, w), where c and w may count vectors.
+struct Position {
+  uint32_t n, c, chunk, h, w;
+};
+
+// Threads in the order of memory, so that neighbours read neighbouring addresses: along w, h, chunk, c, n, or with the
+// channels first.
+struct Items {
+  FastDivisor channels, columns, rows, chunks;
+  bool channels_inner;
+
+  VOXPOOL_DEVICE Position position(uint32_t item) const {
+    Position at;
+    if (channels_inner) at.c = channels.split(item);
+    at.w = columns.split(item);
+    at.h = rows.split(item);
+    at.chunk = chunks.split(item);
+    if (!channels_inner) at.c = channels.split(item);
+    at.n = item;
+    return at;
+  }
+};
+
+// Sizes, in elements, and distances inside one volume, which spans fewer than 2^31 elements.
+struct VolumeStrides {
+  int64_t n, c;
+  int32_t d, h, w;
+};
+
+// What is not known to the compiler of an axis with a fixed window.
+struct Extent {
+  int32_t in, out, pad;
+
+  VOXPOOL_DEVICE bool has_input(int32_t i) const { return static_cast<uint32_t>(i) < static_cast<uint32_t>(in); }
+  VOXPOOL_DEVICE bool has_output(int32_t o) const { return static_cast<uint32_t>(o) < static_cast<uint32_t>(out); }
+};
+
+}  // namespace voxpool::cuda

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "cases.h"
+
+namespace voxpool::testing {
+
+// One kernel under test, whatever device it is for. `seed` varies what a result must not depend on, such as how the
+// work is divided.
+template <class Problem>
+struct Runner {
+  std::string name;
+  std::function<const char*(const Problem&)> refusal;
+  std::function<void(const Problem&, uint32_t seed)> run;
+};
+
+// Windows whose taps can be visited one by one.
+inline bool enumerable(const Case& c) { return c.window.axes[0].kernel < 1000; }
+
+}  // namespace voxpool::testing
