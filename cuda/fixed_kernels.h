@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 #include "core/problem.h"
 #include "cuda/queue.h"
 
@@ -25,10 +27,11 @@ void launch_scalar(const Forward& problem, const Queue& queue);
 template <class T>
 void launch_scalar(const Backward& problem, const Queue& queue);
 
-// Channels that a thread of launch_lanes owns. Backward keeps sums of the inputs of a whole group in registers, so a
-// thread has four channels of any type.
-template <class T>
-inline constexpr int forward_lanes = 16 / sizeof(T);
+// Channels that a thread of launch_lanes owns: 16 bytes of values. With taps a channel costs three times the registers,
+// and backward keeps the sums of all inputs from one window to the next: four channels of any type.
+constexpr int forward_lanes(size_t element_bytes, bool with_taps) {
+  return with_taps ? 4 : 16 / static_cast<int>(element_bytes);
+}
 inline constexpr int backward_lanes = 4;
 
 }  // namespace voxpool::cuda

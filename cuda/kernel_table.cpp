@@ -94,7 +94,7 @@ const char* lanes_refusal(const Geometry& g, int64_t elements, const Strides& in
 }
 
 const char* lanes_forward_refusal(const Forward& p) {
-  const int64_t elements = vector_elements(p.dtype);
+  const int64_t elements = forward_lanes(size_of(p.dtype), p.taps != nullptr || p.indices != nullptr);
   if (const char* reason = fixed_refusal(p, {.channels = elements})) return reason;
   if (const char* reason = both_refusal(p)) return reason;
   const bool aligned =

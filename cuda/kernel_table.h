@@ -26,6 +26,12 @@ struct KernelTable {
   KernelList<Backward> backward;
   KernelList<Gather> gather;
   KernelList<TapIndices> tap_indices;
+
+  // The list for a problem.
+  KernelList<Forward> of(const Forward&) const { return forward; }
+  KernelList<Backward> of(const Backward&) const { return backward; }
+  KernelList<Gather> of(const Gather&) const { return gather; }
+  KernelList<TapIndices> of(const TapIndices&) const { return tap_indices; }
 };
 
 const KernelTable& kernel_table();

@@ -27,7 +27,7 @@ inline constexpr uint32_t block_size = 128;
 void check_launch(const char* kernel);
 
 template <class Kernel>
-__global__ void __launch_bounds__(block_size) run_items(const __grid_constant__ Kernel kernel, int64_t items) {
+__global__ void __launch_bounds__(block_size, 1) run_items(const __grid_constant__ Kernel kernel, int64_t items) {
   const int64_t item = int64_t{blockIdx.x} * block_size + threadIdx.x;
   if (item < items) kernel(static_cast<typename Kernel::Item>(item));
 }

@@ -28,9 +28,11 @@ Threads plan_threads(const Backward& p, Ownership owns) {
 int64_t threads_to_fill(int multiprocessors) { return int64_t{multiprocessors} * 1024; }
 
 Chunks plan_chunks(const Threads& threads, bool overlapping, int64_t fill) {
-  if (!overlapping) return {1, threads.planes};
-  const int64_t wanted = std::clamp<int64_t>(ceil_div(2 * fill, threads.lines()), 1, threads.planes);
-  const int64_t depth = ceil_div(threads.planes, wanted);
+  const auto depth_for = [&](int64_t wanted) {
+    const int64_t chunks = std::clamp<int64_t>(ceil_div(wanted, threads.lines()), 1, threads.planes);
+    return ceil_div(threads.planes, chunks);
+  };
+  const int64_t depth = overlapping ? depth_for(2 * fill) : std::min<int64_t>(depth_for(8 * fill), 4);
   return {depth, ceil_div(threads.planes, depth)};
 }
 

@@ -1,4 +1,4 @@
-#include "cuda/build_info.h"
+#include "cuda/device.h"
 
 namespace voxpool::cuda {
 

@@ -18,6 +18,12 @@ struct KernelTable {
   VariantList<Backward> backward;
   VariantList<Gather> gather;
   VariantList<TapIndices> tap_indices;
+
+  // The list for a problem.
+  VariantList<Forward> of(const Forward&) const { return forward; }
+  VariantList<Backward> of(const Backward&) const { return backward; }
+  VariantList<Gather> of(const Gather&) const { return gather; }
+  VariantList<TapIndices> of(const TapIndices&) const { return tap_indices; }
 };
 
 // The table of one of available_capabilities().

@@ -68,9 +68,11 @@ Tensor from_volume(const Tensor& volume, IntArrayRef axes) {
   return result;
 }
 
-// Whether torch's max_pool1d takes the route that keeps the memory format of a (N, C, L) input.
+// Whether torch's max_pool1d takes the route that keeps the memory format of a (N, C, L) input: its own kernel for it
+// is for the CPU, and without derivatives.
 bool follows_input_format(const Tensor& input) {
-  return (input.requires_grad() && at::GradMode::is_enabled()) || input._fw_grad(0).defined();
+  const bool differentiated = (input.requires_grad() && at::GradMode::is_enabled()) || input._fw_grad(0).defined();
+  return differentiated || !(input.is_cpu() || input.is_meta());
 }
 
 template <int spatial_dims>

@@ -5,7 +5,9 @@
 
 #include <sstream>
 
+#include "cuda/device.h"
 #include "ops/checks.h"
+#include "ops/cuda_kernels.h"
 #include "ops/layout.h"
 #include "ops/parallel.h"
 #include "ops/problems.h"
@@ -13,14 +15,23 @@
 namespace voxpool::ops {
 namespace {
 
+// Which kernel runs a problem on a device, and what was in the way of the better ones.
 template <class Problem>
-void describe(std::ostream& text, const char* title, cpu::VariantList<Problem> variants, const Problem& problem,
-              int64_t bytes) {
+void describe(std::ostream& text, const char* title, at::Device device, const Problem& problem, int64_t bytes) {
   text << title << ":\n";
-  for (const Variant<Problem>* variant : variants) {
-    const char* refusal = variant->refusal(problem);
-    if (refusal != nullptr) {
-      text << "  " << variant->name << ": refused, " << refusal << '\n';
+  const auto refused = [&](const char* name, const char* reason) {
+    text << "  " << name << ": refused, " << reason << '\n';
+  };
+  if (device.is_cuda()) {
+    for (const auto& [name, reason] : cuda_refusals(problem)) {
+      if (reason == nullptr) return void(text << "  " << name << ": runs\n");
+      refused(name, reason);
+    }
+    return void(text << "  nothing: this voxpool was built without CUDA\n");
+  }
+  for (const Variant<Problem>* variant : cpu::kernel_table(cpu::capability()).of(problem)) {
+    if (const char* reason = variant->refusal(problem)) {
+      refused(variant->name, reason);
       continue;
     }
     const int64_t threads = threads_for(bytes);
@@ -29,6 +40,16 @@ void describe(std::ostream& text, const char* title, cpu::VariantList<Problem> v
          << threads << (threads == 1 ? " thread\n" : " threads\n");
     return;
   }
+}
+
+void describe_device(std::ostream& text, at::Device device) {
+  if (!device.is_cuda()) {
+    text << "CPU capability: " << cpu::name_of(cpu::capability()) << '\n';
+    return;
+  }
+  text << "CUDA architectures of this build:";
+  for (const std::string& architecture : cuda::built_architectures()) text << ' ' << architecture;
+  text << '\n';
 }
 
 const char* name_of(at::MemoryFormat format) {
@@ -57,16 +78,16 @@ std::string explain(const at::Tensor& input, Arguments arguments, std::optional<
 
   std::ostringstream text;
   text << "max_pool3d of " << input.scalar_type() << ' ' << input.sizes() << " with strides " << input.strides()
-       << " to " << output.sizes() << ", " << name_of(format) << '\n'
-       << "CPU capability: " << cpu::name_of(cpu::capability()) << '\n';
+       << " to " << output.sizes() << ", " << name_of(format) << '\n';
+  const at::Device device = input.device();
+  describe_device(text, device);
 
-  // Only whether these are null matters to a refusal.
-  int64_t written = 0;
-  const cpu::KernelTable& kernels = cpu::kernel_table(cpu::capability());
+  // Results do not exist yet: they will be aligned, and beyond that only whether they are null matters to a refusal.
+  alignas(16) int64_t written = 0;
   Forward forward = forward_problem(pooling, input, output, {}, {});
   if (keeps_taps) forward.taps = &written;
   if (return_indices && !keeps_taps) forward.indices = &written;
-  describe(text, "forward", kernels.forward, forward, bytes_touched(input, output));
+  describe(text, "forward", device, forward, bytes_touched(input, output));
   if (!keeps_taps) {
     text << "kept for backward: nothing\n";
     return text.str();
@@ -74,10 +95,10 @@ std::string explain(const at::Tensor& input, Arguments arguments, std::optional<
 
   if (return_indices) {
     const TapIndices indices{pooling.geometry, pooling.code, nullptr, nullptr, kernel_strides(taps)};
-    describe(text, "indices from taps", kernels.tap_indices, indices, bytes_touched(taps, taps));
+    describe(text, "indices from taps", device, indices, bytes_touched(taps, taps));
   }
   const at::Tensor grad_input = meta(input.sizes(), input_gradient_format(taps), input.scalar_type());
-  describe(text, "backward", kernels.backward, backward_problem(pooling, output, taps, grad_input),
+  describe(text, "backward", device, backward_problem(pooling, output, taps, grad_input),
            bytes_touched(output, grad_input));
   text << "kept for backward: " << taps.numel() * taps.element_size() << " bytes of taps (" << taps.scalar_type()
        << "), not the input (" << input.numel() * input.element_size() << " bytes) and int64 indices ("

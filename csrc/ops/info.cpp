@@ -2,7 +2,7 @@
 
 #include "build_config.h"
 #include "cpu/capability.h"
-#include "cuda/build_info.h"
+#include "cuda/device.h"
 
 namespace voxpool {
 

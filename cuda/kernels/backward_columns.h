@@ -45,7 +45,7 @@ struct BackwardColumns {
     uint8_t tap[before + outputs + behind];
 
     // Without a tap where the row does not go.
-    VOXPOOL_DEVICE void read(const T* gradients, const uint8_t* taps, int64_t row, int32_t begin, const Extent& w) {
+    VOXPOOL_DEVICE void read(const T* gradients, const uint8_t* taps, uint32_t row, int32_t begin, const Extent& w) {
       if (begin < w.out) {
         const Pack<T, outputs> g = load<outputs>(gradients + (row + begin));
         const Pack<uint8_t, outputs> t = load<outputs>(taps + (row + begin));
@@ -64,7 +64,7 @@ struct BackwardColumns {
     }
 
    private:
-    VOXPOOL_DEVICE void read_one(int i, const T* gradients, const uint8_t* taps, int64_t row, int32_t ow,
+    VOXPOOL_DEVICE void read_one(int i, const T* gradients, const uint8_t* taps, uint32_t row, int32_t ow,
                                  const Extent& w) {
       gradient[i] = T{};
       tap[i] = no_tap<uint8_t>;
@@ -78,8 +78,10 @@ struct BackwardColumns {
   VOXPOOL_DEVICE void run(uint32_t item) const {
     const Position at = items.position(item);
     const int32_t gh = at.h, ow = at.w * outputs, iw = at.w * inputs;
-    const int64_t out = at.n * output_strides.n + at.c * output_strides.c;
-    T* const volume = grad_input + (at.n * strides.n + at.c * strides.c + iw);
+    const int64_t outputs_at = output_strides.volume(at.n, at.c);
+    const T* const gradients = settled(grad_output + outputs_at);
+    const uint8_t* const tap_volume = settled(taps + outputs_at);
+    T* const volume = settled(grad_input + strides.volume(at.n, at.c) + iw);
     const int32_t begin = at.chunk * chunk, end = begin + chunk < groups ? begin + chunk : groups;
 
     march_backward<typename Window::D, Sum<T>, count>(
@@ -89,8 +91,7 @@ struct BackwardColumns {
           for (int a = Group<H>::first_output; a <= 0; ++a) {
             if (!h.has_output(gh + a)) continue;
             Row<padding> row;
-            row.read(grad_output, taps, out + int64_t{od} * output_strides.d + int64_t{gh + a} * output_strides.h, ow,
-                     w);
+            row.read(gradients, tap_volume, output_strides.element(od, gh + a, 0), ow, w);
             add(sums, row, a);
           }
         },
@@ -102,7 +103,7 @@ struct BackwardColumns {
             Pack<T, inputs> pack;
             VOXPOOL_UNROLL
             for (int i = 0; i < inputs; ++i) pack.at[i] = from_sum<T>(sums[r * inputs + i]);
-            store<inputs>(volume + (int64_t{id} * strides.d + int64_t{ih} * strides.h), pack);
+            store<inputs>(volume + strides.element(id, ih, 0), pack);
           }
         });
   }

@@ -25,8 +25,10 @@ struct BackwardLanes {
   VOXPOOL_DEVICE void operator()(uint32_t item) const {
     const Position at = items.position(item);
     const int32_t gh = at.h, gw = at.w;
-    const int64_t outputs = at.n * output_strides.n + int64_t{at.c} * lanes * output_strides.c;
-    T* const volume = grad_input + (at.n * strides.n + int64_t{at.c} * lanes * strides.c);
+    const int64_t outputs = output_strides.volume(at.n, at.c * lanes);
+    const T* const gradients = settled(grad_output + outputs);
+    const uint8_t* const tap_volume = settled(taps + outputs);
+    T* const volume = settled(grad_input + strides.volume(at.n, at.c * lanes));
     const int32_t begin = at.chunk * chunk, end = begin + chunk < groups ? begin + chunk : groups;
 
     march_backward<typename Window::D, Sum<T>, count>(
@@ -37,14 +39,12 @@ struct BackwardLanes {
             VOXPOOL_UNROLL
             for (int b = Group<W>::first_output; b <= 0; ++b) {
               if (!h.has_output(gh + a) || !w.has_output(gw + b)) continue;
-              const int64_t o = outputs + (int64_t{od} * output_strides.d + (gh + a) * output_strides.h +
-                                           (gw + b) * output_strides.w);
-              add(sums, load<lanes>(grad_output + o), load<lanes>(taps + o), a, b);
+              const uint32_t o = output_strides.element(od, gh + a, gw + b);
+              add(sums, load<lanes>(gradients + o), load<lanes>(tap_volume + o), a, b);
             }
           }
         },
         [&](int32_t id, const Sum<T>(&sums)[count]) {
-          T* const plane = volume + int64_t{id} * strides.d;
           VOXPOOL_UNROLL
           for (int r = 0; r < H::stride; ++r) {
             VOXPOOL_UNROLL
@@ -54,7 +54,7 @@ struct BackwardLanes {
               Pack<T, lanes> pack;
               VOXPOOL_UNROLL
               for (int l = 0; l < lanes; ++l) pack.at[l] = from_sum<T>(sums[(r * W::stride + q) * lanes + l]);
-              store<lanes>(plane + (int64_t{ih} * strides.h + int64_t{iw} * strides.w), pack);
+              store<lanes>(volume + strides.element(id, ih, iw), pack);
             }
           }
         });

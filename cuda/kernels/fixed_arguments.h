@@ -11,7 +11,7 @@ inline Extent extent(const Axis& axis) {
 }
 
 inline VolumeStrides volume_strides(const Strides& s) {
-  return {s.n, s.c, static_cast<int32_t>(s.d), static_cast<int32_t>(s.h), static_cast<int32_t>(s.w)};
+  return {s.n, s.c, static_cast<uint32_t>(s.d), static_cast<uint32_t>(s.h), static_cast<uint32_t>(s.w)};
 }
 
 inline Items items(const Threads& threads, const Chunks& chunks) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/kernels/forward_march.h"
 
 namespace voxpool::cuda {
@@ -11,6 +13,8 @@ struct ForwardLanes {
   using Item = uint32_t;
   using H = typename Window::H;
   using W = typename Window::W;
+  static constexpr bool packed = is_half<T> && keep == Keep::values && lanes % 2 == 0;
+  using Lanes = std::conditional_t<packed, PackedMaxima<T, lanes>, Maxima<T, keep, lanes>>;
 
   Items items;
   Extent d, h, w;
@@ -24,9 +28,9 @@ struct ForwardLanes {
   VOXPOOL_DEVICE void operator()(uint32_t item) const {
     const Position at = items.position(item);
     const int32_t oh = at.h, ow = at.w, h0 = oh * H::stride - h.pad, w0 = ow * W::stride - w.pad;
-    const T* const volume = input + (at.n * strides.n + int64_t{at.c} * lanes * strides.c);
-    const int64_t out = at.n * result.strides.n + int64_t{at.c} * lanes * result.strides.c +
-                        int64_t{oh} * result.strides.h + int64_t{ow} * result.strides.w;
+    const T* const volume = settled(input + strides.volume(at.n, at.c * lanes));
+    const ForwardResult<T> column =
+        result.from(result.strides.volume(at.n, at.c * lanes) + result.strides.element(0, oh, ow));
     const uint32_t rows = taps_inside<H>(h, h0), columns = taps_inside<W>(w, w0);
     const uint32_t first_code = first_tap<H>(h0) * code.h + first_tap<W>(w0) * code.w;
 
@@ -37,34 +41,25 @@ struct ForwardLanes {
       for (int th = 0; th < H::kernel; ++th) {
         VOXPOOL_UNROLL
         for (int tw = 0; tw < W::kernel; ++tw) {
-          x[th][tw] = splat<lanes>(lowest<T>());
-          if (inside && rows >> th & columns >> tw & 1) {
-            x[th][tw] = load<lanes>(volume + (int64_t{id} * strides.d + (h0 + th * H::dilation) * strides.h +
-                                              (w0 + tw * W::dilation) * strides.w));
-          }
+          x[th][tw] = load_if<lanes>(inside && (rows >> th & columns >> tw & 1), volume,
+                                     strides.element(id, h0 + th * H::dilation, w0 + tw * W::dilation), lowest<T>());
         }
       }
-      Maxima<T, keep, lanes> maxima;
+      Lanes maxima = Lanes::none([](int) { return 0; });
       VOXPOOL_UNROLL
-      for (int i = 0; i < lanes; ++i) {
-        maxima.at[i] = Maximum<T, keep>::none(0);
+      for (int th = 0; th < H::kernel; ++th) {
         VOXPOOL_UNROLL
-        for (int th = 0; th < H::kernel; ++th) {
-          VOXPOOL_UNROLL
-          for (int tw = 0; tw < W::kernel; ++tw) {
-            maxima.at[i].take(Maximum<T, keep>::Element::load(x[th][tw].at[i]), th * code.h + tw * code.w);
-          }
-        }
+        for (int tw = 0; tw < W::kernel; ++tw) maxima.take(x[th][tw], th * code.h + tw * code.w);
       }
       return maxima;
     };
 
     const int32_t begin = at.chunk * chunk, end = begin + chunk < d.out ? begin + chunk : d.out;
-    march<typename Window::D, T, keep, lanes>(
+    march<typename Window::D, Lanes>(
         d, begin, end, code.d, [&](int) { return first_code; }, plane,
-        [&](int32_t od, Maxima<T, keep, lanes>& maxima) {
+        [&](int32_t od, Lanes& maxima) {
           const int64_t position = (int64_t{od} * Window::D::stride - d.pad) * h.in * w.in + int64_t{h0} * w.in + w0;
-          write(result, out + int64_t{od} * result.strides.d, maxima, lanes, aligned, position, 0);
+          write(column, od * result.strides.d, maxima, lanes, aligned, position, 0);
         });
   }
 };

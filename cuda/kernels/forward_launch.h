@@ -68,7 +68,7 @@ void launch_columns(const Forward& p, const Queue& queue) {
 template <class T>
 void launch_lanes(const Forward& p, const Queue& queue) {
   with_forward_types(p, [&]<class Window, Keep keep>(Window, std::integral_constant<Keep, keep>) {
-    constexpr int lanes = forward_lanes<T>;
+    constexpr int lanes = forward_lanes(sizeof(T), keep == Keep::taps);
     launch_forward<ForwardLanes<T, keep, Window, lanes>, Window, T>("forward channels", p, queue, {.channels = lanes},
                                                                     true);
   });

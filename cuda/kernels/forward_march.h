@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cuda/kernels/items.h"
-#include "cuda/kernels/maximum.h"
+#include "cuda/kernels/maxima.h"
 #include "cuda/kernels/pack.h"
 
 // What the forward kernels for fixed windows have in common: a thread owns a few outputs next to each other and moves
@@ -25,24 +25,25 @@ struct ForwardResult {
   int64_t* indices;
   VolumeStrides strides;
   bool relu;
-};
 
-// The maxima of `count` outputs over the taps of one plane, or of all planes.
-template <class T, Keep keep, int count>
-struct Maxima {
-  Maximum<T, keep> at[count];
+  // The same from element `offset` on.
+  VOXPOOL_DEVICE ForwardResult from(int64_t offset) const {
+    return {settled(output + offset), taps == nullptr ? taps : taps + offset,
+            indices == nullptr ? indices : indices + offset, strides, relu};
+  }
 };
 
 // Writes `count` outputs that lie next to each other in memory, `valid` of them; all at once where `aligned`.
 // `position` is that of the first tap of the first window, `position_step` how far apart the windows are.
-template <int count, class T, Keep keep>
-VOXPOOL_DEVICE void write(const ForwardResult<T>& result, int64_t offset, Maxima<T, keep, count>& maxima, int valid,
-                          bool aligned, int64_t position, int32_t position_step) {
+template <class T, class AnyMaxima>
+VOXPOOL_DEVICE void write(const ForwardResult<T>& result, uint32_t offset, AnyMaxima& maxima, int valid, bool aligned,
+                          int64_t position, int32_t position_step) {
+  constexpr int count = AnyMaxima::count;
+  if (result.relu) maxima.rectify(no_tap<uint8_t>);
   Pack<T, count> values;
   VOXPOOL_UNROLL
   for (int i = 0; i < count; ++i) {
-    if (result.relu) maxima.at[i].rectify(no_tap<uint8_t>);
-    values.at[i] = maxima.at[i].element();
+    values.at[i] = maxima.element(i);
   }
   const auto put = [&](auto* address, const auto& pack) {
     if (aligned && valid >= count) return store<count>(address, pack);
@@ -52,16 +53,16 @@ VOXPOOL_DEVICE void write(const ForwardResult<T>& result, int64_t offset, Maxima
     }
   };
   put(result.output + offset, values);
-  if constexpr (keep == Keep::taps) {
+  if constexpr (AnyMaxima::keep == Keep::taps) {
     if (result.taps != nullptr) {
       Pack<uint8_t, count> taps;
       VOXPOOL_UNROLL
-      for (int i = 0; i < count; ++i) taps.at[i] = static_cast<uint8_t>(maxima.at[i].code);
+      for (int i = 0; i < count; ++i) taps.at[i] = static_cast<uint8_t>(maxima.code(i));
       put(result.taps + offset, taps);
     } else {
       Pack<int64_t, count> indices;
       VOXPOOL_UNROLL
-      for (int i = 0; i < count; ++i) indices.at[i] = position + i * position_step + maxima.at[i].code;
+      for (int i = 0; i < count; ++i) indices.at[i] = position + i * position_step + maxima.code(i);
       put(result.indices + offset, indices);
     }
   }
@@ -86,11 +87,11 @@ VOXPOOL_DEVICE uint32_t taps_inside(const Extent& extent, int32_t start) {
 
 // Calls emit(od, maxima) for every output plane of [begin, end). plane(id) reduces one input plane, one outside the
 // input to nothing; first_code(i) is the code, within its plane, of the first tap of output i inside the input.
-template <class D, class T, Keep keep, int count, class FirstCode, class Plane, class Emit>
+template <class D, class AnyMaxima, class FirstCode, class Plane, class Emit>
 VOXPOOL_DEVICE void march(const Extent& extent, int32_t begin, int32_t end, uint32_t step, FirstCode&& first_code,
                           Plane&& plane, Emit&& emit) {
   constexpr int fresh = D::span < D::stride ? D::span : D::stride;
-  Maxima<T, keep, count> ring[D::span];
+  AnyMaxima ring[D::span];
   int32_t start = begin * D::stride - extent.pad;
   VOXPOOL_UNROLL
   for (int i = D::stride; i < D::span; ++i) ring[i] = plane(start - D::stride + i);
@@ -102,13 +103,9 @@ VOXPOOL_DEVICE void march(const Extent& extent, int32_t begin, int32_t end, uint
     for (int i = D::span - fresh; i < D::span; ++i) ring[i] = plane(start + i);
 
     const uint32_t first_plane = first_tap<D>(start) * step;
-    Maxima<T, keep, count> maxima;
+    AnyMaxima maxima = AnyMaxima::none([&](int i) { return first_plane + first_code(i); });
     VOXPOOL_UNROLL
-    for (int i = 0; i < count; ++i) {
-      maxima.at[i] = Maximum<T, keep>::none(first_plane + first_code(i));
-      VOXPOOL_UNROLL
-      for (int t = 0; t < D::kernel; ++t) maxima.at[i].take(ring[t * D::dilation].at[i], t * step);
-    }
+    for (int t = 0; t < D::kernel; ++t) maxima.take(ring[t * D::dilation], t * step);
     emit(od, maxima);
   }
 }

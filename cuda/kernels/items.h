@@ -28,10 +28,17 @@ struct Items {
   }
 };
 
-// Sizes, in elements, and distances inside one volume, which spans fewer than 2^31 elements.
+// Distances, in elements, where one volume spans fewer than 2^31.
 struct VolumeStrides {
   int64_t n, c;
-  int32_t d, h, w;
+  uint32_t d, h, w;
+
+  // Where volume (n, c) begins.
+  VOXPOOL_DEVICE int64_t volume(uint32_t n_index, uint32_t c_index) const { return n_index * n + c_index * c; }
+  // Where element (d, h, w) of a volume lies; meaningless outside it.
+  VOXPOOL_DEVICE uint32_t element(int32_t d_index, int32_t h_index, int32_t w_index) const {
+    return static_cast<uint32_t>(d_index) * d + static_cast<uint32_t>(h_index) * h + static_cast<uint32_t>(w_index) * w;
+  }
 };
 
 // What is not known to the compiler of an axis with a fixed window.

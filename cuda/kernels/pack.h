@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include "cuda/launch.h"
@@ -43,7 +44,7 @@ template <int count, class T>
 VOXPOOL_DEVICE Pack<T, count> load(const T* address) {
 #if defined(__CUDACC__)
   using Bits = typename Word<sizeof(T) * count>::type;
-  return __builtin_bit_cast(Pack<T, count>, __ldg(reinterpret_cast<const Bits*>(address)));
+  return std::bit_cast<Pack<T, count>>(__ldg(reinterpret_cast<const Bits*>(address)));
 #else
   return *reinterpret_cast<const Pack<T, count>*>(address);
 #endif
@@ -61,7 +62,7 @@ VOXPOOL_DEVICE void store(T* address, const Pack<T, count>& pack) {
     Pack<T, step> part;
     VOXPOOL_UNROLL
     for (int j = 0; j < step; ++j) part.at[j] = pack.at[i + j];
-    *reinterpret_cast<Bits*>(address + i) = __builtin_bit_cast(Bits, part);
+    *reinterpret_cast<Bits*>(address + i) = std::bit_cast<Bits>(part);
   }
 #else
   *reinterpret_cast<Pack<T, count>*>(address) = pack;
@@ -70,10 +71,41 @@ VOXPOOL_DEVICE void store(T* address, const Pack<T, count>& pack) {
 
 template <int count, class T>
 VOXPOOL_DEVICE Pack<T, count> splat(T value) {
-  Pack<T, count> pack;
-  VOXPOOL_UNROLL
-  for (int i = 0; i < count; ++i) pack.at[i] = value;
-  return pack;
+  if constexpr (sizeof(T) == 2 && count % 2 == 0) {
+    // In whole registers: nvcc would put each together from halves.
+    const uint32_t word = std::bit_cast<uint16_t>(value) * 0x10001u;
+    return std::bit_cast<Pack<T, count>>(splat<count / 2>(word));
+  } else {
+    Pack<T, count> pack;
+    VOXPOOL_UNROLL
+    for (int i = 0; i < count; ++i) pack.at[i] = value;
+    return pack;
+  }
+}
+
+// The pack at `address` + `offset` where `inside`, of which nothing else is read; `otherwise` in all elements
+// elsewhere.
+template <int count, class T>
+VOXPOOL_DEVICE Pack<T, count> load_if(bool inside, const T* address, uint32_t offset, T otherwise) {
+#if defined(__CUDACC__)
+  // Chosen word by word: nvcc would choose between elements of two bytes one by one.
+  using Bits = typename Word<sizeof(T) * count>::type;
+  Bits bits = std::bit_cast<Bits>(splat<count>(otherwise));
+  if (inside) bits = __ldg(reinterpret_cast<const Bits*>(address + offset));
+  return std::bit_cast<Pack<T, count>>(bits);
+#else
+  return inside ? load<count>(address + offset) : splat<count>(otherwise);
+#endif
+}
+
+// Has the address computed here, once: nvcc would rather add its parts again for every load.
+template <class T>
+VOXPOOL_DEVICE T* settled(T* address) {
+#if defined(__CUDA_ARCH__)
+  asm("" : "+l"(address));
+  __builtin_assume(__isGlobal(address));  // what the line above hid
+#endif
+  return address;
 }
 
 }  // namespace voxpool::cuda
