@@ -8,6 +8,8 @@ VENV = .venv
 PY = $(VENV)/bin/python
 STAMPS = $(VENV)/stamps
 export PATH := $(abspath $(VENV)/bin):$(PATH)
+# Where nvcc is found: two architectures, which later devices run as well, instead of all that torch was built for.
+export TORCH_CUDA_ARCH_LIST ?= 8.0;9.0+PTX
 
 SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyproject.toml -type f \
             -not -path '*/__pycache__/*' -not -path 'python/voxpool/lib/*' -not -path 'python/voxpool/include/*' \

@@ -34,16 +34,17 @@ at::ScalarType parse_dtype(std::string name) {
   return found->second;
 }
 
-std::string explain(const IntList& sizes, const IntList& strides, const std::string& dtype, const IntList& kernel_size,
-                    const IntList& stride, const Padding& padding, const IntList& dilation, bool ceil_mode,
-                    bool requires_grad, bool return_indices) {
+std::string explain(const IntList& sizes, const IntList& strides, const std::string& dtype, const std::string& device,
+                    const IntList& kernel_size, const IntList& stride, const Padding& padding, const IntList& dilation,
+                    bool ceil_mode, bool requires_grad, bool return_indices) {
   const at::Tensor input = at::empty_strided(sizes, strides, at::device(at::kMeta).dtype(parse_dtype(dtype)));
+  const at::DeviceType type = at::Device(device).type();
   ops::Arguments arguments{kernel_size, stride, {}, dilation, ceil_mode};
   if (const auto* name = std::get_if<std::string>(&padding)) {
-    return ops::explain(input, arguments, *name, requires_grad, return_indices);
+    return ops::explain(input, type, arguments, *name, requires_grad, return_indices);
   }
   arguments.padding = std::get<IntList>(padding);
-  return ops::explain(input, arguments, {}, requires_grad, return_indices);
+  return ops::explain(input, type, arguments, {}, requires_grad, return_indices);
 }
 
 py::dict build_info_dict() {
@@ -75,8 +76,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
       },
       arg("op"), arg("returns_pair"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
       arg("ceil_mode"));
-  m.def("explain", &explain, arg("sizes"), arg("strides"), arg("dtype"), arg("kernel_size"), arg("stride"),
-        arg("padding"), arg("dilation"), arg("ceil_mode"), arg("requires_grad"), arg("return_indices"));
+  m.def("explain", &explain, arg("sizes"), arg("strides"), arg("dtype"), arg("device"), arg("kernel_size"),
+        arg("stride"), arg("padding"), arg("dilation"), arg("ceil_mode"), arg("requires_grad"), arg("return_indices"));
   m.def("output_size", &output_size_of, arg("input_size"), arg("kernel_size"), arg("stride"), arg("padding"),
         arg("dilation"), arg("ceil_mode"));
   m.def("build_info", &build_info_dict);

@@ -17,12 +17,12 @@ namespace {
 
 // Which kernel runs a problem on a device, and what was in the way of the better ones.
 template <class Problem>
-void describe(std::ostream& text, const char* title, at::Device device, const Problem& problem, int64_t bytes) {
+void describe(std::ostream& text, const char* title, at::DeviceType device, const Problem& problem, int64_t bytes) {
   text << title << ":\n";
   const auto refused = [&](const char* name, const char* reason) {
     text << "  " << name << ": refused, " << reason << '\n';
   };
-  if (device.is_cuda()) {
+  if (device == at::kCUDA) {
     for (const auto& [name, reason] : cuda_refusals(problem)) {
       if (reason == nullptr) return void(text << "  " << name << ": runs\n");
       refused(name, reason);
@@ -42,8 +42,8 @@ void describe(std::ostream& text, const char* title, at::Device device, const Pr
   }
 }
 
-void describe_device(std::ostream& text, at::Device device) {
-  if (!device.is_cuda()) {
+void describe_device(std::ostream& text, at::DeviceType device) {
+  if (device != at::kCUDA) {
     text << "CPU capability: " << cpu::name_of(cpu::capability()) << '\n';
     return;
   }
@@ -62,8 +62,11 @@ at::Tensor meta(at::IntArrayRef sizes, at::MemoryFormat format, at::ScalarType t
 
 }  // namespace
 
-std::string explain(const at::Tensor& input, Arguments arguments, std::optional<std::string_view> padding_name,
-                    bool requires_grad, bool return_indices) {
+std::string explain(const at::Tensor& input, at::DeviceType device, Arguments arguments,
+                    std::optional<std::string_view> padding_name, bool requires_grad, bool return_indices) {
+  TORCH_CHECK_NOT_IMPLEMENTED(device == at::kCPU || device == at::kCUDA,
+                              "explain: expected device 'cpu' or 'cuda', but got '",
+                              c10::DeviceTypeName(device, /*lower_case=*/true), "'");
   c10::SmallVector<int64_t, 6> pads;
   if (padding_name) {
     pads = named_padding<int64_t>(*padding_name, arguments, input.sizes(), 3);
@@ -79,7 +82,6 @@ std::string explain(const at::Tensor& input, Arguments arguments, std::optional<
   std::ostringstream text;
   text << "max_pool3d of " << input.scalar_type() << ' ' << input.sizes() << " with strides " << input.strides()
        << " to " << output.sizes() << ", " << name_of(format) << '\n';
-  const at::Device device = input.device();
   describe_device(text, device);
 
   // Results do not exist yet: they will be aligned, and beyond that only whether they are null matters to a refusal.

@@ -22,6 +22,7 @@ def explain(
     sizes: list[int],
     strides: list[int],
     dtype: str,
+    device: str,
     kernel_size: list[int],
     stride: list[int],
     padding: list[int] | str,

@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--dilation", "-d", type=int, nargs="+", default=[1])
     explain.add_argument("--ceil-mode", action="store_true")
     explain.add_argument("--return-indices", action="store_true")
+    explain.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="no GPU is needed to ask for cuda")
     explain.add_argument("--requires-grad", action="store_true", help="explain training: taps and backward")
     explain.add_argument("--channels-last", action="store_true", help="torch.channels_last_3d instead of contiguous")
     explain.add_argument("--dtype", default="float32", help="name of a torch dtype (default: float32)")
@@ -112,6 +113,7 @@ def _print_explanation(options: argparse.Namespace) -> int:
                 options.ceil_mode,
                 options.return_indices,
                 options.requires_grad,
+                options.device,
             )
         )
     except (RuntimeError, TypeError, ValueError) as error:

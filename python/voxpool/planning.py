@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import SupportsIndex
 
+import torch
 from torch import Tensor
 
 from voxpool import _C
@@ -50,22 +51,26 @@ def explain(
     ceil_mode: bool = False,
     return_indices: bool = False,
     requires_grad: bool = False,
+    device: str | torch.device | None = None,
 ) -> str:
     """Which kernel :func:`voxpool.max_pool3d` would run on this tensor, and why each better one was refused.
 
     Args:
         input: (N, C, D, H, W) or (C, D, H, W); only its size, strides and dtype are read, so a meta tensor will do.
         requires_grad: explain the training call (which also keeps taps) and its backward.
+        device: 'cpu' or 'cuda', no device of which need exist; by default the input's, and 'cpu' for a meta tensor.
         The others as in :func:`voxpool.max_pool3d`.
 
     Returns: lines of text for people. The wording may change between versions.
 
-    Raises: what the call itself would.
+    Raises: what the call itself would; NotImplementedError for a device of another kind.
     """
+    kind = torch.device(input.device if device is None else device).type
     return _C.explain(
         list(input.shape),
         list(input.stride()),
         str(input.dtype),
+        "cpu" if kind == "meta" else kind,
         *canonical(3, kernel_size, stride, padding, dilation, ceil_mode),
         requires_grad,
         return_indices,

@@ -133,6 +133,42 @@ def test_the_source_tree_says_how_to_install(monkeypatch):
         _compatibility.check()
 
 
+def test_explain_for_cuda_needs_no_device():
+    """The CUDA kernels are explained in a build that has them, whether or not there is a GPU."""
+    x = torch.empty(2, 16, 8, 8, 32, device="meta")
+    if not voxpool.info()["cuda_architectures"]:
+        assert "nothing: this voxpool was built without CUDA" in voxpool.explain(x, 2, device="cuda")
+        return
+
+    def kernel(tensor, *arguments, **keywords):
+        text = voxpool.explain(tensor, *arguments, device="cuda", **keywords)
+        return re.findall(r"^  (\w+): runs$", text, re.MULTILINE)
+
+    last = x.contiguous(memory_format=torch.channels_last_3d)
+    assert kernel(x, 2) == ["columns"]
+    assert kernel(last, 3, 2, 1) == ["channels"]
+    assert kernel(x[..., 1:], 3, 2, 1) == ["scalar"]
+    assert kernel(x, 4) == ["generic"]
+    assert kernel(x.double(), 2) == ["generic"]
+    assert kernel(x, 3, 2, 1, requires_grad=True) == ["columns", "columns"]
+    assert kernel(last, 3, 2, 1, requires_grad=True) == ["channels", "channels"]
+    assert "sm_" in voxpool.explain(x, 2, device="cuda")
+
+
+def test_explain_refuses_other_devices():
+    with pytest.raises(NotImplementedError, match="expected device 'cpu' or 'cuda', but got 'xpu'"):
+        voxpool.explain(torch.zeros(1, 1, 4, 4, 4), 2, device="xpu")
+
+
+def test_every_op_of_the_cpu_has_one_for_cuda():
+    """A kernel, or in a build without CUDA one that says so."""
+    ops = [name for name in torch._C._dispatch_get_all_op_names() if name.startswith("voxpool::")]
+    has = torch._C._dispatch_has_kernel_for_dispatch_key
+    on_cpu = [op for op in ops if has(op, "CPU")]
+    assert len(on_cpu) >= 8
+    assert [op for op in ops if has(op, "CUDA")] == on_cpu
+
+
 def test_explain_states_the_call():
     x = torch.zeros(2, 3, 9, 9, 9)
     # floor((9 - 4 - 1) / 3) + 1 = 2 outputs; with ceil_mode 3.

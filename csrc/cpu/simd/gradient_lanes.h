@@ -82,7 +82,7 @@ struct GradientLanes<Half<mantissa>> {
   VOXPOOL_INLINE static void store(T* to, Vector<float> v) {
     float wide[lanes<float>];
     VOXPOOL_UNIT::store(wide, v);
-    for (int i = 0; i < lanes<float>; ++i) to[i] = cpu::narrow<T>(wide[i]);
+    for (int i = 0; i < lanes<float>; ++i) to[i] = voxpool::narrow<T>(wide[i]);
   }
 #endif
 
