@@ -112,6 +112,12 @@ TEST(CudaKernels, BackwardEqualsAScatterOnTheHost) {
   for (const char* name : {"columns", "channels", "scalar", "generic"}) EXPECT_GT(counts[name], 200) << name;
 }
 
+TEST(CudaKernels, WindowsWithMoreTapsThanAnInt32Counts) {
+  Counts counts;
+  check_enormous_windows(runners(cuda::kernel_table().forward, &counts));
+  EXPECT_GT(counts["generic"], 0);
+}
+
 TEST(CudaKernels, ForeignTapsAreNeverFollowed) {
   Counts counts;
   check_foreign_taps(runners(cuda::kernel_table().backward, &counts));

@@ -131,4 +131,36 @@ inline void compare_forward(const Case& c, Order order, uint32_t seed, const std
   }
 }
 
+// Windows of 1291^3 taps, whose codes are positions: only the taps inside the input are worked on. With a dilation of 2
+// and an even start they are the even positions.
+inline void check_enormous_windows(const std::vector<Runner<Forward>>& runners) {
+  std::vector<float> input(64);
+  for (int i = 0; i < 64; ++i) input[i] = static_cast<float>((i * 37) % 64);  // every value once
+  for (const int64_t dilation : {1, 2}) {
+    const int64_t pad = 645 * dilation;
+    const WindowAxis axis{1291, 2, pad, pad, dilation};
+    const Geometry g = make_geometry(1, 1, {4, 4, 4}, {{axis, axis, axis}, false, PaddingRule::pairs});
+    ASSERT_EQ(tap_code(g).type, TapType::i64);
+    int64_t at = 0;
+    for (int64_t i = 0; i < 64; ++i) {
+      const bool read = i % 4 % dilation == 0 && i / 4 % 4 % dilation == 0 && i / 16 % dilation == 0;
+      if (read && input[i] > input[at]) at = i;
+    }
+    std::vector<float> output(g.output_volume());
+    std::vector<int64_t> taps(output.size()), indices(output.size());
+    const int64_t row = g.w().out, plane = g.h().out * row;
+    const Strides in{64, 64, 16, 4, 1}, out{g.output_volume(), g.output_volume(), plane, row, 1};
+    const Forward p{g, ScalarType::f32, tap_code(g), input.data(), in, output.data(), taps.data(), indices.data(), out};
+    for (const Runner<Forward>& runner : runners) {
+      if (runner.refusal(p) != nullptr) continue;
+      runner.run(p, 0);
+      for (size_t i = 0; i < output.size(); ++i) {
+        ASSERT_EQ(output[i], input[at]) << runner.name;
+        ASSERT_EQ(taps[i], at) << runner.name;
+        ASSERT_EQ(indices[i], at) << runner.name;
+      }
+    }
+  }
+}
+
 }  // namespace voxpool::testing

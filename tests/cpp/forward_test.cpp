@@ -80,29 +80,7 @@ TEST(Forward, EveryVariantEqualsBruteForceOnRandomCases) {
   }
 }
 
-// A window of 1291^3 taps: only the taps inside the input are worked on, and codes are positions.
-TEST(Forward, WindowsWithMoreTapsThanAnInt32Counts) {
-  const int64_t kernel = 1291, pad = 645;
-  const WindowAxis axis{kernel, 1, pad, pad, 1};
-  const Geometry g = make_geometry(1, 1, {4, 4, 4}, {{axis, axis, axis}});
-  ASSERT_EQ(tap_code(g).type, TapType::i64);
-  std::vector<float> input(64), output(g.output_volume());
-  std::vector<int64_t> taps(output.size()), indices(output.size());
-  for (int i = 0; i < 64; ++i) input[i] = static_cast<float>((i * 37) % 64);  // the maximum, 63, is at one place only
-  const int64_t at = std::max_element(input.begin(), input.end()) - input.begin();
-  const Strides s{64, 64, 16, 4, 1};
-  const Forward p{g, ScalarType::f32, tap_code(g), input.data(), s, output.data(), taps.data(), indices.data(), s};
-  for (const cpu::Capability capability : cpu::available_capabilities()) {
-    const Variant<Forward>& variant = cpu::select(cpu::kernel_table(capability).forward, p);
-    const Plan plan = variant.plan(p, 1);
-    variant.run(p, plan, 0, plan.units);
-    for (size_t i = 0; i < output.size(); ++i) {
-      EXPECT_EQ(output[i], 63.f);
-      EXPECT_EQ(taps[i], at);
-      EXPECT_EQ(indices[i], at);
-    }
-  }
-}
+TEST(Forward, WindowsWithMoreTapsThanAnInt32Counts) { check_enormous_windows(runners(Tiles::own)); }
 
 }  // namespace
 }  // namespace voxpool::testing
