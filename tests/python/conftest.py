@@ -1,10 +1,16 @@
-"""Settings every test shares: reproducible examples, and the instruction set put back after a test."""
+"""Settings every test shares: reproducible examples, Keras on torch, and the instruction set put back after a test."""
+
+import os
 
 import hypothesis
 import pytest
 import torch
 
 import voxpool
+
+# Keras reads these once, when a test imports it. Its home would be where it keeps settings of the user.
+os.environ["KERAS_BACKEND"] = "torch"
+os.environ["KERAS_HOME"] = os.devnull
 
 hypothesis.settings.register_profile("voxpool", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("voxpool")
