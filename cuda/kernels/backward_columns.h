@@ -18,18 +18,11 @@ struct BackwardColumns {
   static constexpr int most_padding = W::overlapping ? 1 : 0;
   static constexpr int count = H::stride * inputs;
 
-  Items items;  // rows count groups, columns vectors
-  Extent d, h, w;
-  int32_t chunk, groups;  // groups along d of a thread, and of the volume
-  const T* grad_output;
-  const uint8_t* taps;
-  VolumeStrides output_strides;
-  T* grad_input;
-  VolumeStrides strides;
+  BackwardArguments<T> p;
 
   VOXPOOL_DEVICE void operator()(uint32_t item) const {
     if constexpr (most_padding > 0) {
-      if (w.pad > 0) return run<1>(item);
+      if (p.w.pad > 0) return run<1>(item);
     }
     run<0>(item);
   }
@@ -76,34 +69,33 @@ struct BackwardColumns {
 
   template <int padding>
   VOXPOOL_DEVICE void run(uint32_t item) const {
-    const Position at = items.position(item);
+    const Position at = p.items.position(item);
     const int32_t gh = at.h, ow = at.w * outputs, iw = at.w * inputs;
-    const int64_t outputs_at = output_strides.volume(at.n, at.c);
-    const T* const gradients = settled(grad_output + outputs_at);
-    const uint8_t* const tap_volume = settled(taps + outputs_at);
-    T* const volume = settled(grad_input + strides.volume(at.n, at.c) + iw);
-    const int32_t begin = at.chunk * chunk, end = begin + chunk < groups ? begin + chunk : groups;
+    const int64_t offset = p.output_strides.volume(at.n, at.c);
+    const T* const gradients = settled(p.grad_output + offset);
+    const uint8_t* const taps = settled(p.taps + offset);
+    T* const volume = settled(p.grad_input + p.strides.volume(at.n, at.c) + iw);
 
     march_backward<typename Window::D, Sum<T>, count>(
-        d, begin, end,
+        p.d, planes_of_chunk(at.chunk, p.chunk, p.groups),
         [&](int32_t od, auto& sums) {
           VOXPOOL_UNROLL
           for (int a = Group<H>::first_output; a <= 0; ++a) {
-            if (!h.has_output(gh + a)) continue;
+            if (!p.h.has_output(gh + a)) continue;
             Row<padding> row;
-            row.read(gradients, tap_volume, output_strides.element(od, gh + a, 0), ow, w);
+            row.read(gradients, taps, p.output_strides.element(od, gh + a, 0), ow, p.w);
             add(sums, row, a);
           }
         },
         [&](int32_t id, const Sum<T>(&sums)[count]) {
           VOXPOOL_UNROLL
           for (int r = 0; r < H::stride; ++r) {
-            const int32_t ih = gh * H::stride - h.pad + r;
-            if (!h.has_input(ih)) continue;
+            const int32_t ih = gh * H::stride - p.h.pad + r;
+            if (!p.h.has_input(ih)) continue;
             Pack<T, inputs> pack;
             VOXPOOL_UNROLL
             for (int i = 0; i < inputs; ++i) pack.at[i] = from_sum<T>(sums[r * inputs + i]);
-            store<inputs>(volume + strides.element(id, ih, 0), pack);
+            store<inputs>(volume + p.strides.element(id, ih, 0), pack);
           }
         });
   }

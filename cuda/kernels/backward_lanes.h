@@ -13,34 +13,26 @@ struct BackwardLanes {
   using W = typename Window::W;
   static constexpr int count = H::stride * W::stride * lanes;
 
-  Items items;  // rows and columns count groups
-  Extent d, h, w;
-  int32_t chunk, groups;  // groups along d of a thread, and of the volume
-  const T* grad_output;
-  const uint8_t* taps;
-  VolumeStrides output_strides;
-  T* grad_input;
-  VolumeStrides strides;
+  BackwardArguments<T> p;
 
   VOXPOOL_DEVICE void operator()(uint32_t item) const {
-    const Position at = items.position(item);
+    const Position at = p.items.position(item);
     const int32_t gh = at.h, gw = at.w;
-    const int64_t outputs = output_strides.volume(at.n, at.c * lanes);
-    const T* const gradients = settled(grad_output + outputs);
-    const uint8_t* const tap_volume = settled(taps + outputs);
-    T* const volume = settled(grad_input + strides.volume(at.n, at.c * lanes));
-    const int32_t begin = at.chunk * chunk, end = begin + chunk < groups ? begin + chunk : groups;
+    const int64_t outputs = p.output_strides.volume(at.n, at.c * lanes);
+    const T* const gradients = settled(p.grad_output + outputs);
+    const uint8_t* const taps = settled(p.taps + outputs);
+    T* const volume = settled(p.grad_input + p.strides.volume(at.n, at.c * lanes));
 
     march_backward<typename Window::D, Sum<T>, count>(
-        d, begin, end,
+        p.d, planes_of_chunk(at.chunk, p.chunk, p.groups),
         [&](int32_t od, auto& sums) {
           VOXPOOL_UNROLL
           for (int a = Group<H>::first_output; a <= 0; ++a) {
             VOXPOOL_UNROLL
             for (int b = Group<W>::first_output; b <= 0; ++b) {
-              if (!h.has_output(gh + a) || !w.has_output(gw + b)) continue;
-              const uint32_t o = output_strides.element(od, gh + a, gw + b);
-              add(sums, load<lanes>(gradients + o), load<lanes>(tap_volume + o), a, b);
+              if (!p.h.has_output(gh + a) || !p.w.has_output(gw + b)) continue;
+              const uint32_t o = p.output_strides.element(od, gh + a, gw + b);
+              add(sums, load<lanes>(gradients + o), load<lanes>(taps + o), a, b);
             }
           }
         },
@@ -49,12 +41,12 @@ struct BackwardLanes {
           for (int r = 0; r < H::stride; ++r) {
             VOXPOOL_UNROLL
             for (int q = 0; q < W::stride; ++q) {
-              const int32_t ih = gh * H::stride - h.pad + r, iw = gw * W::stride - w.pad + q;
-              if (!h.has_input(ih) || !w.has_input(iw)) continue;
+              const int32_t ih = gh * H::stride - p.h.pad + r, iw = gw * W::stride - p.w.pad + q;
+              if (!p.h.has_input(ih) || !p.w.has_input(iw)) continue;
               Pack<T, lanes> pack;
               VOXPOOL_UNROLL
               for (int l = 0; l < lanes; ++l) pack.at[l] = from_sum<T>(sums[(r * W::stride + q) * lanes + l]);
-              store<lanes>(volume + strides.element(id, ih, iw), pack);
+              store<lanes>(volume + p.strides.element(id, ih, iw), pack);
             }
           }
         });

@@ -14,7 +14,7 @@ void launch_backward(const char* name, const Backward& p, const Queue& queue, Ow
   const Threads threads = plan_threads(p, owns);
   const Chunks chunks = plan_chunks(threads, Window::D::overlapping, threads_to_fill(queue.multiprocessors));
   const Geometry& g = p.geometry;
-  const KernelType kernel{
+  const KernelType kernel{{
       .items = items(threads, chunks),
       .d = extent(g.d()),
       .h = extent(g.h()),
@@ -26,7 +26,7 @@ void launch_backward(const char* name, const Backward& p, const Queue& queue, Ow
       .output_strides = volume_strides(p.output_strides),
       .grad_input = static_cast<T*>(p.grad_input),
       .strides = volume_strides(p.input_strides),
-  };
+  }};
   launch(name, kernel, threads.lines() * chunks.count, queue);
 }
 

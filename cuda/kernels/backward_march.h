@@ -24,6 +24,19 @@ struct Group {
   }
 };
 
+// What a backward kernel is given.
+template <class T>
+struct BackwardArguments {
+  Items items;  // rows count groups; columns count groups, or vectors of columns
+  Extent d, h, w;
+  int32_t chunk, groups;  // groups along d of a thread, and of the volume
+  const T* grad_output;
+  const uint8_t* taps;
+  VolumeStrides output_strides;
+  T* grad_input;
+  VolumeStrides strides;
+};
+
 // Gradients that a thread gathers while it moves along d: `count` inputs of each of the planes that the windows of one
 // output plane reach. Each output plane is read once; every input gets its contributions in ascending order of outputs,
 // starting from zero.
@@ -42,17 +55,17 @@ struct Sums {
   }
 };
 
-// Calls add(od, sums) for every output plane with a window on the groups [begin, end) along d, and write(id, gradients)
-// for every input plane of those groups.
+// Calls add(od, sums) for every output plane with a window on the groups along d, and write(id, gradients) for every
+// input plane of those groups.
 template <class D, class S, int count, class Add, class Write>
-VOXPOOL_DEVICE void march_backward(const Extent& d, int32_t begin, int32_t end, Add&& add, Write&& write) {
+VOXPOOL_DEVICE void march_backward(const Extent& d, Planes groups, Add&& add, Write&& write) {
   Sums<D, S, count> sums = {};
-  for (int32_t od = begin + Group<D>::first_output; od < end; ++od) {
+  for (int32_t od = groups.begin + Group<D>::first_output; od < groups.end; ++od) {
     if (d.has_output(od)) add(od, sums);
     VOXPOOL_UNROLL
     for (int i = 0; i < D::stride; ++i) {
       const int32_t id = od * D::stride - d.pad + i;
-      if (od >= begin && d.has_input(id)) write(id, sums.at[i]);
+      if (od >= groups.begin && d.has_input(id)) write(id, sums.at[i]);
     }
     sums.advance();
   }

@@ -18,18 +18,11 @@ struct ForwardColumns {
   // Windows that overlap may begin one element before the vector; those that do not have no padding here.
   static constexpr int most_padding = W::overlapping ? 1 : 0;
 
-  Items items;  // columns count vectors
-  Extent d, h, w;
-  int32_t chunk;  // output planes of a thread
-  const T* input;
-  VolumeStrides strides;
-  CodeSteps code;
-  ForwardResult<T> result;
-  bool aligned;  // outputs too can be written a vector at a time
+  ForwardArguments<T> p;
 
   VOXPOOL_DEVICE void operator()(uint32_t item) const {
     if constexpr (most_padding > 0) {
-      if (w.pad > 0) return run<1>(item);
+      if (p.w.pad > 0) return run<1>(item);
     }
     run<0>(item);
   }
@@ -40,34 +33,34 @@ struct ForwardColumns {
 
   template <int padding>
   VOXPOOL_DEVICE void run(uint32_t item) const {
-    const Position at = items.position(item);
-    const int32_t oh = at.h, ow = at.w * outputs, h0 = oh * H::stride - h.pad, column = at.w * inputs;
-    const T* const volume = settled(input + strides.volume(at.n, at.c));
-    const ForwardResult<T> row = result.from(result.strides.volume(at.n, at.c) + result.strides.element(0, oh, 0) + ow);
-    const uint32_t rows = taps_inside<H>(h, h0), first_row = first_tap<H>(h0) * code.h;
-    const uint32_t first_column = column == 0 ? first_tap<W>(-padding) * code.w : 0;
+    const Position at = p.items.position(item);
+    const int32_t oh = at.h, ow = at.w * outputs, h0 = oh * H::stride - p.h.pad, column = at.w * inputs;
+    const T* const volume = settled(p.input + p.strides.volume(at.n, at.c));
+    const ForwardResult<T> row = p.result.at(at.n, at.c, oh, ow);
+    const uint32_t rows = taps_inside<H>(p.h, h0), first_row = first_tap<H>(h0) * p.code.h;
+    const uint32_t first_column = column == 0 ? first_tap<W>(-padding) * p.code.w : 0;
 
     const auto plane = [&](int32_t id) {
-      const bool inside = d.has_input(id);
+      const bool inside = p.d.has_input(id);
       typename Columns<padding>::Row x[H::kernel];
       VOXPOOL_UNROLL
       for (int th = 0; th < H::kernel; ++th) {
-        x[th].read(volume, strides.element(id, h0 + th * H::dilation, 0), column, w, inside && (rows >> th & 1));
+        const uint32_t start = p.strides.element(id, h0 + th * H::dilation, 0);
+        x[th].read(volume, start, column, p.w, inside && (rows >> th & 1));
       }
       Columns<padding> maxima = Columns<padding>::none([](int) { return 0; });
       VOXPOOL_UNROLL
-      for (int th = 0; th < H::kernel; ++th) maxima.take(x[th], th * code.h, code.w);
+      for (int th = 0; th < H::kernel; ++th) maxima.take(x[th], th * p.code.h, p.code.w);
       return maxima;
     };
 
-    const int32_t begin = at.chunk * chunk, end = begin + chunk < d.out ? begin + chunk : d.out;
     march<typename Window::D, Columns<padding>>(
-        d, begin, end, code.d, [&](int i) { return first_row + (i == 0 ? first_column : 0); }, plane,
+        p.d, planes_of_chunk(at.chunk, p.chunk, p.d.out), p.code.d,
+        [&](int i) { return first_row + (i == 0 ? first_column : 0); }, plane,
         [&](int32_t od, const Columns<padding>& maxima) {
-          auto values = maxima.outputs();
-          const int64_t position =
-              (int64_t{od} * Window::D::stride - d.pad) * h.in * w.in + int64_t{h0} * w.in + column - padding;
-          write(row, od * result.strides.d, values, w.out - ow, aligned, position, W::stride);
+          auto outputs_of_row = maxima.outputs();
+          const int64_t position = p.position(od * Window::D::stride - p.d.pad, h0, column - padding);
+          write(row, od, outputs_of_row, p.w.out - ow, p.aligned, position, W::stride);
         });
   }
 };

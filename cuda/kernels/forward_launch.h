@@ -23,7 +23,7 @@ void launch_forward(const char* name, const Forward& p, const Queue& queue, Owne
   const Threads threads = plan_threads(p, owns);
   const Chunks chunks = plan_chunks(threads, Window::D::overlapping, threads_to_fill(queue.multiprocessors));
   const Geometry& g = p.geometry;
-  const KernelType kernel{
+  const KernelType kernel{{
       .items = items(threads, chunks),
       .d = extent(g.d()),
       .h = extent(g.h()),
@@ -35,7 +35,7 @@ void launch_forward(const char* name, const Forward& p, const Queue& queue, Owne
       .result = {static_cast<T*>(p.output), static_cast<uint8_t*>(p.taps), p.indices, volume_strides(p.output_strides),
                  p.relu},
       .aligned = aligned,
-  };
+  }};
   launch(name, kernel, threads.lines() * chunks.count, queue);
 }
 

@@ -26,19 +26,39 @@ struct ForwardResult {
   VolumeStrides strides;
   bool relu;
 
-  // The same from element `offset` on.
-  VOXPOOL_DEVICE ForwardResult from(int64_t offset) const {
+  // The same from outputs (n, c, 0, h, w) on.
+  VOXPOOL_DEVICE ForwardResult at(uint32_t n, uint32_t c, int32_t h, int32_t w) const {
+    const int64_t offset = strides.volume(n, c) + strides.element(0, h, w);
     return {settled(output + offset), taps == nullptr ? taps : taps + offset,
             indices == nullptr ? indices : indices + offset, strides, relu};
+  }
+};
+
+// What a forward kernel is given.
+template <class T>
+struct ForwardArguments {
+  Items items;  // along w: columns, or vectors of columns
+  Extent d, h, w;
+  int32_t chunk;  // output planes of a thread
+  const T* input;
+  VolumeStrides strides;
+  CodeSteps code;
+  ForwardResult<T> result;
+  bool aligned;  // results too can be written a vector at a time
+
+  // Position of an element in the unpadded input, or where it would be.
+  VOXPOOL_DEVICE int64_t position(int32_t id, int32_t ih, int32_t iw) const {
+    return (int64_t{id} * h.in + ih) * w.in + iw;
   }
 };
 
 // Writes `count` outputs that lie next to each other in memory, `valid` of them; all at once where `aligned`.
 // `position` is that of the first tap of the first window, `position_step` how far apart the windows are.
 template <class T, class AnyMaxima>
-VOXPOOL_DEVICE void write(const ForwardResult<T>& result, uint32_t offset, AnyMaxima& maxima, int valid, bool aligned,
+VOXPOOL_DEVICE void write(const ForwardResult<T>& result, int32_t od, AnyMaxima& maxima, int valid, bool aligned,
                           int64_t position, int32_t position_step) {
   constexpr int count = AnyMaxima::count;
+  const uint32_t offset = result.strides.element(od, 0, 0);
   if (result.relu) maxima.rectify(no_tap<uint8_t>);
   Pack<T, count> values;
   VOXPOOL_UNROLL
@@ -85,22 +105,25 @@ VOXPOOL_DEVICE uint32_t taps_inside(const Extent& extent, int32_t start) {
   return inside;
 }
 
-// Calls emit(od, maxima) for every output plane of [begin, end). plane(id) reduces one input plane, one outside the
+// Calls emit(od, maxima) for every one of the output planes. plane(id) reduces one input plane, one outside the
 // input to nothing; first_code(i) is the code, within its plane, of the first tap of output i inside the input.
 template <class D, class AnyMaxima, class FirstCode, class Plane, class Emit>
-VOXPOOL_DEVICE void march(const Extent& extent, int32_t begin, int32_t end, uint32_t step, FirstCode&& first_code,
-                          Plane&& plane, Emit&& emit) {
+VOXPOOL_DEVICE void march(const Extent& extent, Planes planes, uint32_t step, FirstCode&& first_code, Plane&& plane,
+                          Emit&& emit) {
   constexpr int fresh = D::span < D::stride ? D::span : D::stride;
+  // Before the first output plane, those that it shares with earlier ones: by the same code, which is long.
+  constexpr int before = (D::span - fresh + D::stride - 1) / D::stride;
   AnyMaxima ring[D::span];
-  int32_t start = begin * D::stride - extent.pad;
   VOXPOOL_UNROLL
-  for (int i = D::stride; i < D::span; ++i) ring[i] = plane(start - D::stride + i);
+  for (int i = 0; i < D::span; ++i) ring[i] = AnyMaxima::none([](int) { return 0; });
 
-  for (int32_t od = begin; od < end; ++od, start += D::stride) {
+  for (int32_t od = planes.begin - before; od < planes.end; ++od) {
+    const int32_t start = od * D::stride - extent.pad;
     VOXPOOL_UNROLL
     for (int i = 0; i + D::stride < D::span; ++i) ring[i] = ring[i + D::stride];
     VOXPOOL_UNROLL
     for (int i = D::span - fresh; i < D::span; ++i) ring[i] = plane(start + i);
+    if (od < planes.begin) continue;
 
     const uint32_t first_plane = first_tap<D>(start) * step;
     AnyMaxima maxima = AnyMaxima::none([&](int i) { return first_plane + first_code(i); });

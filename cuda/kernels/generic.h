@@ -61,7 +61,7 @@ VOXPOOL_DEVICE int64_t no_tap_of(TapType type) {
 template <class T, Keep keep>
 struct ForwardAny {
   using Item = int64_t;
-  using Compared = Comparable<T, keep>;
+  using Compared = Comparable<T>;
 
   Forward p;
   Elements outputs;

@@ -28,6 +28,17 @@ struct Items {
   }
 };
 
+// The planes of one chunk.
+struct Planes {
+  int32_t begin, end;
+};
+
+// Chunk number `chunk` of `planes` planes cut into chunks of `depth`.
+VOXPOOL_DEVICE Planes planes_of_chunk(uint32_t chunk, int32_t depth, int32_t planes) {
+  const int32_t begin = chunk * depth, end = begin + depth;
+  return {begin, end < planes ? end : planes};
+}
+
 // Distances, in elements, where one volume spans fewer than 2^31.
 struct VolumeStrides {
   int64_t n, c;

@@ -41,8 +41,8 @@ struct Maxima {
   VOXPOOL_DEVICE uint32_t code(int i) const { return at[i].code; }
 };
 
-// Values of 16-bit floats, two in a register: one instruction takes the maximum of both. Either zero and any NaN will
-// do, as in Comparable<T, Keep::values>.
+// Values of 16-bit floats, two in a register: one instruction takes the maximum of both. Without taps either zero and
+// any NaN will do.
 template <class T, int outputs>
 struct PackedMaxima {
   static constexpr Keep keep = Keep::values;

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <bit>
-
 #include "core/element.h"
 #include "cuda/kernels/convert.h"
 
@@ -12,7 +10,7 @@ namespace voxpool::cuda {
 enum class Keep { values, taps };
 
 // The form in which elements of type T are compared: as they are.
-template <class T, Keep keep>
+template <class T>
 struct Comparable {
   using Value = T;
   static VOXPOOL_DEVICE Value load(T x) { return x; }
@@ -21,27 +19,10 @@ struct Comparable {
   static VOXPOOL_DEVICE bool wins(Value x, Value best) { return voxpool::wins(x, best); }
 };
 
-// 16-bit floats whose bits must survive: as the upper half of a float. Floats are ordered by their bits whatever the
-// width of the exponent, so only NaN is told by a bound of its own: of bfloat16 it is a NaN of float too, of float16
-// any magnitude beyond infinity's.
+// 16-bit floats as float, which keeps their order and the sign of zero. Any NaN will do for a NaN.
 template <class T>
 requires is_half<T>
-struct Comparable<T, Keep::taps> {
-  using Value = float;
-  static VOXPOOL_DEVICE Value lift(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-  static VOXPOOL_DEVICE Value load(T x) { return lift(x.bits); }
-  static VOXPOOL_DEVICE T store(Value x) { return {static_cast<uint16_t>(std::bit_cast<uint32_t>(x) >> 16)}; }
-  static VOXPOOL_DEVICE Value lowest() { return load(voxpool::lowest<T>()); }
-  static VOXPOOL_DEVICE bool is_number(Value x) {
-    return std::bit_cast<float>(std::bit_cast<uint32_t>(x) & 0x7fffffffu) <= lift(T::infinity);
-  }
-  static VOXPOOL_DEVICE bool wins(Value x, Value best) { return !is_number(x) || (x > best && is_number(best)); }
-};
-
-// 16-bit floats of which only the number counts: either zero and any NaN will do, so the processor's own maximum does.
-template <class T>
-requires is_half<T>
-struct Comparable<T, Keep::values> {
+struct Comparable<T> {
   using Value = float;
   static VOXPOOL_DEVICE Value load(T x) { return to_sum(x); }
   // The value was loaded from 16 bits, so nothing is rounded.
@@ -57,13 +38,14 @@ struct Maximum;
 
 template <class T>
 struct Maximum<T, Keep::values> {
-  using Element = Comparable<T, Keep::values>;
+  using Element = Comparable<T>;
   typename Element::Value value;
 
   static VOXPOOL_DEVICE Maximum none(uint32_t) { return {Element::lowest()}; }
 
   VOXPOOL_DEVICE void take(typename Element::Value x, uint32_t) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    // Of a 16-bit maximum without its tap, either zero will do: the processor's own maximum.
     if constexpr (is_half<T>) {
       asm("max.NaN.f32 %0, %1, %2;" : "=f"(value) : "f"(value), "f"(x));
       return;
@@ -83,7 +65,7 @@ struct Maximum<T, Keep::values> {
 
 template <class T>
 struct Maximum<T, Keep::taps> {
-  using Element = Comparable<T, Keep::taps>;
+  using Element = Comparable<T>;
   typename Element::Value value;
   uint32_t code;
 
