@@ -2,8 +2,10 @@
 #include <torch/extension.h>
 #include <voxpool/info.h>
 #include <voxpool/ops.h>
+#include <voxpool/routing.h>
 
 #include "bindings/bind_pool.h"
+#include "bindings/subclass.h"
 #include "ops/explain.h"
 
 // voxpool._C: what the dispatcher cannot offer. torch.ops.voxpool parses every argument at every call, which takes
@@ -84,6 +86,11 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("cpu_capability", &cpu_capability);
   m.def("available_cpu_capabilities", &available_cpu_capabilities);
   m.def("set_cpu_capability", &set_cpu_capability, arg("name"));
+  m.def("enable", &enable);
+  m.def("disable", &disable);
+  m.def("is_enabled", &is_enabled);
+  py::class_<EnabledGuard>(m, "EnabledGuard").def(py::init());
+  m.def("set_stands_for_plain", &set_stands_for_plain, arg("predicate"));
 }
 
 }  // namespace voxpool::bindings

@@ -2,6 +2,7 @@
 
 #include <c10/core/ScalarType.h>
 
+#include <optional>
 #include <type_traits>
 
 namespace voxpool::ops {
@@ -13,6 +14,31 @@ c10::ArrayRef<Int> sizes_of(const at::Tensor& tensor) {
     return tensor.sym_sizes();
   } else {
     return tensor.sizes();
+  }
+}
+
+std::optional<ScalarType> kernels_name(at::ScalarType type) {
+  switch (type) {
+    case at::kByte:
+      return ScalarType::u8;
+    case at::kChar:
+      return ScalarType::i8;
+    case at::kShort:
+      return ScalarType::i16;
+    case at::kInt:
+      return ScalarType::i32;
+    case at::kLong:
+      return ScalarType::i64;
+    case at::kHalf:
+      return ScalarType::f16;
+    case at::kBFloat16:
+      return ScalarType::bf16;
+    case at::kFloat:
+      return ScalarType::f32;
+    case at::kDouble:
+      return ScalarType::f64;
+    default:
+      return {};
   }
 }
 
@@ -42,29 +68,12 @@ void check_shape(const at::Tensor& tensor, const char* name, c10::ArrayRef<Int> 
 }  // namespace
 
 ScalarType scalar_type(const at::Tensor& tensor, const char* op) {
-  switch (tensor.scalar_type()) {
-    case at::kByte:
-      return ScalarType::u8;
-    case at::kChar:
-      return ScalarType::i8;
-    case at::kShort:
-      return ScalarType::i16;
-    case at::kInt:
-      return ScalarType::i32;
-    case at::kLong:
-      return ScalarType::i64;
-    case at::kHalf:
-      return ScalarType::f16;
-    case at::kBFloat16:
-      return ScalarType::bf16;
-    case at::kFloat:
-      return ScalarType::f32;
-    case at::kDouble:
-      return ScalarType::f64;
-    default:
-      TORCH_CHECK_NOT_IMPLEMENTED(false, '"', op, "\" not implemented for '", tensor.scalar_type(), "'");
-  }
+  const std::optional<ScalarType> type = kernels_name(tensor.scalar_type());
+  TORCH_CHECK_NOT_IMPLEMENTED(type, '"', op, "\" not implemented for '", tensor.scalar_type(), "'");
+  return *type;
 }
+
+bool has_kernel(at::ScalarType type) { return kernels_name(type).has_value(); }
 
 at::ScalarType torch_type(TapType type) {
   switch (type) {

@@ -12,6 +12,9 @@ namespace voxpool::ops {
 // The kernels' name of a dtype; NotImplementedError naming `op` for one they do not have, as torch's kernels raise.
 ScalarType scalar_type(const at::Tensor& tensor, const char* op);
 
+// Whether scalar_type() has an answer.
+bool has_kernel(at::ScalarType type);
+
 at::ScalarType torch_type(TapType type);
 
 // The checks of the tensors of a private op, in one order: dtype, dtype of the taps, device, shapes. `output_size` is

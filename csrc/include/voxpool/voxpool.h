@@ -6,4 +6,5 @@
 #include <voxpool/info.h>
 #include <voxpool/nn.h>
 #include <voxpool/ops.h>
+#include <voxpool/routing.h>
 #include <voxpool/version.h>
