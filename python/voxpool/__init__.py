@@ -1,8 +1,8 @@
 """Max-pooling for 3-D data in PyTorch: torch's answers bit for bit, at the speed of memory.
 
 Drop-in functions (:func:`max_pool3d`, :func:`max_pool2d`, :func:`max_pool1d`) and modules (:mod:`voxpool.nn`) that also
-take ``'same'`` and (begin, end) paddings; :func:`convert_max_pool` brings them into a model; :func:`output_size`,
-:func:`explain` and :func:`info` say what they will do.
+take ``'same'`` and (begin, end) paddings; :func:`convert_max_pool` brings them into a model, :func:`enable` puts their
+kernels behind torch's own operators; :func:`output_size`, :func:`explain` and :func:`info` say what they will do.
 Importing registers the operators as ``torch.ops.voxpool``.
 """
 
@@ -19,6 +19,7 @@ from voxpool.conversion import convert_max_pool
 from voxpool.functional import max_pool1d, max_pool2d, max_pool3d
 from voxpool.info import cmake_prefix_path, cpu_capability, include_path, info, set_cpu_capability
 from voxpool.planning import explain, output_size
+from voxpool.routing import disable, enable, enabled, is_enabled
 
 __version__ = _build.VERSION
 
@@ -27,9 +28,13 @@ __all__ = [
     "cmake_prefix_path",
     "convert_max_pool",
     "cpu_capability",
+    "disable",
+    "enable",
+    "enabled",
     "explain",
     "include_path",
     "info",
+    "is_enabled",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
