@@ -13,6 +13,7 @@
 #include <list>
 
 #include "ops/checks.h"
+#include "ops/cuda_kernels.h"
 #include "ops/dispatch.h"
 #include "ops/routing.h"
 
@@ -35,21 +36,15 @@ using at::Tensor;
 using TensorPair = std::tuple<Tensor, Tensor>;
 namespace composite = at::compositeimplicitautograd;
 
-// The devices that voxpool has kernels for, and torch's kernels where they belong to a device.
+// Torch's kernels that belong to a device, where they are replaced. Those for CUDA are not: they are in a library of
+// torch's that a program may do without.
 struct Cpu {
-  static constexpr at::DeviceType type = at::kCPU;
   static constexpr DispatchKey key = DispatchKey::CPU;
   static constexpr auto max_pool2d_with_indices = &at::cpu::max_pool2d_with_indices;
   static constexpr auto max_pool3d_with_indices = &at::cpu::max_pool3d_with_indices;
 };
-template <class... Device>
-struct DeviceList {};
-using Devices = DeviceList<Cpu>;
 
-template <class... Device>
-bool has_kernels(at::DeviceType type, DeviceList<Device...> /*devices*/) {
-  return ((type == Device::type) || ...);
-}
+bool has_kernels(at::DeviceType type) { return type == at::kCPU || (type == at::kCUDA && has_cuda_kernels()); }
 
 // A mode or a subclass that watches torch's operators has to see those it knows. What they do with them ends here
 // again, with plain tensors and below the mode.
@@ -61,7 +56,7 @@ bool is_watched(const Tensor& input) {
 // Layouts other than strided are sparse and MKL-DNN; quantised tensors have dtypes of their own. A pair of pads per
 // axis is voxpool's, not torch's, and has to stay an error.
 bool is_routed(const Tensor& input, IntArrayRef padding, int axes) {
-  return is_enabled() && input.defined() && !is_watched(input) && has_kernels(input.device().type(), Devices()) &&
+  return is_enabled() && input.defined() && !is_watched(input) && has_kernels(input.device().type()) &&
          input.layout() == at::kStrided && !input.is_nested() && has_kernel(input.scalar_type()) &&
          padding.size() <= static_cast<size_t>(axes) && !input.has_names();
 }
@@ -110,17 +105,13 @@ class Registration {
     m.impl("max_pool2d", max_pool<voxpool::max_pool2d, composite::max_pool2d, 2>);
     m.impl("max_pool3d", max_pool<voxpool::max_pool3d, composite::max_pool3d, 3>);
     library(DispatchKey::AutocastCPU).impl("max_pool3d", max_pool3d_autocast);
-    add(Devices());
+    add_with_indices<Cpu>();
   }
 
  private:
-  template <class... Device>
-  void add(DeviceList<Device...> /*devices*/) {
-    (add<Device>(library(Device::key)), ...);
-  }
-
   template <class Device>
-  void add(torch::Library& m) {
+  void add_with_indices() {
+    torch::Library& m = library(Device::key);
     m.impl("max_pool2d_with_indices",
            max_pool_with_indices<voxpool::max_pool2d_with_indices, Device::max_pool2d_with_indices, 2>);
     m.impl("max_pool3d_with_indices",

@@ -38,6 +38,8 @@ Refusals refusals(const Problem& problem) {
 
 }  // namespace
 
+bool has_cuda_kernels() { return true; }
+
 Refusals cuda_refusals(const Forward& problem) { return refusals(problem); }
 Refusals cuda_refusals(const Backward& problem) { return refusals(problem); }
 Refusals cuda_refusals(const TapIndices& problem) { return refusals(problem); }

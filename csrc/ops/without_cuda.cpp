@@ -6,6 +6,8 @@
 
 namespace voxpool::ops {
 
+bool has_cuda_kernels() { return false; }
+
 Refusals cuda_refusals(const Forward&) { return {}; }
 Refusals cuda_refusals(const Backward&) { return {}; }
 Refusals cuda_refusals(const TapIndices&) { return {}; }

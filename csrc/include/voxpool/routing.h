@@ -5,9 +5,10 @@
 // torch's own max-pooling on voxpool's kernels: a program that calls torch::nn::MaxPool3d, at::max_pool2d or a
 // TorchScript model needs no other change than voxpool::enable().
 //
-// While routing is on, aten::max_pool1d, max_pool2d and max_pool3d of CPU tensors are voxpool::max_pool1d, 2d and 3d:
-// training keeps taps instead of the input and int64 indices. aten::max_pool2d_with_indices and max_pool3d_with_indices
-// (and 1d, which is made of 2d) run voxpool's kernel, and keep torch's derivative, which saves input and indices.
+// While routing is on, aten::max_pool1d, max_pool2d and max_pool3d of CPU tensors, and of CUDA tensors where the build
+// has CUDA, are voxpool::max_pool1d, 2d and 3d: training keeps taps instead of the input and int64 indices.
+// aten::max_pool2d_with_indices and max_pool3d_with_indices (and 1d, which is made of 2d) of CPU tensors run voxpool's
+// kernel, and keep torch's derivative, which saves input and indices.
 // Everything else goes to torch as before: other devices, quantised, MKL-DNN, sparse and nested tensors, dtypes without
 // a kernel, named tensors, tensor subclasses and calls under a Python dispatch mode.
 //
