@@ -27,9 +27,9 @@ def enable() -> None:
     max_pool1d also takes integers, and under CPU autocast max_pool3d keeps its input's dtype, where torch makes it
     float32: a maximum is exact in any dtype. Errors are RuntimeErrors with torch's sentences.
 
-    What does not: tensors of other devices than the CPU, and than CUDA where the build has it; operators with indices on
-    CUDA; quantised, MKL-DNN, sparse, nested and named tensors; dtypes
-    without a kernel, such as bool; tensor subclasses with ``__torch_dispatch__`` and calls under a TorchDispatchMode.
+    What does not: tensors of other devices than the CPU, and than CUDA where the build has it; on CUDA the variants
+    with indices; quantised, MKL-DNN, sparse, nested and named tensors; dtypes without a kernel, such as bool; tensor
+    subclasses with ``__torch_dispatch__`` and calls under a TorchDispatchMode.
     They get torch's operators as before. Under torch.func.vmap torch takes its operator apart; the variant with
     indices, which it is made of, runs voxpool's kernel.
 
