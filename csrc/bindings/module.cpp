@@ -1,3 +1,4 @@
+#include <ATen/EmptyTensor.h>
 #include <pybind11/stl.h>
 #include <torch/extension.h>
 #include <voxpool/info.h>
@@ -36,10 +37,13 @@ at::ScalarType parse_dtype(std::string name) {
   return found->second;
 }
 
-std::string explain(const IntList& sizes, const IntList& strides, const std::string& dtype, const std::string& device,
-                    const IntList& kernel_size, const IntList& stride, const Padding& padding, const IntList& dilation,
-                    bool ceil_mode, bool requires_grad, bool return_indices) {
-  const at::Tensor input = at::empty_strided(sizes, strides, at::device(at::kMeta).dtype(parse_dtype(dtype)));
+std::string explain(const IntList& sizes, const IntList& strides, int64_t storage_offset, const std::string& dtype,
+                    const std::string& device, const IntList& kernel_size, const IntList& stride,
+                    const Padding& padding, const IntList& dilation, bool ceil_mode, bool requires_grad,
+                    bool return_indices) {
+  const auto elements = static_cast<int64_t>(at::detail::computeStorageNbytes(sizes, strides, 1, storage_offset));
+  const at::Tensor storage = at::empty({elements}, at::device(at::kMeta).dtype(parse_dtype(dtype)));
+  const at::Tensor input = storage.as_strided(sizes, strides, storage_offset);
   const at::DeviceType type = at::Device(device).type();
   ops::Arguments arguments{kernel_size, stride, {}, dilation, ceil_mode};
   if (const auto* name = std::get_if<std::string>(&padding)) {
@@ -78,8 +82,9 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
       },
       arg("op"), arg("returns_pair"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
       arg("ceil_mode"));
-  m.def("explain", &explain, arg("sizes"), arg("strides"), arg("dtype"), arg("device"), arg("kernel_size"),
-        arg("stride"), arg("padding"), arg("dilation"), arg("ceil_mode"), arg("requires_grad"), arg("return_indices"));
+  m.def("explain", &explain, arg("sizes"), arg("strides"), arg("storage_offset"), arg("dtype"), arg("device"),
+        arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"), arg("ceil_mode"), arg("requires_grad"),
+        arg("return_indices"));
   m.def("output_size", &output_size_of, arg("input_size"), arg("kernel_size"), arg("stride"), arg("padding"),
         arg("dilation"), arg("ceil_mode"));
   m.def("build_info", &build_info_dict);

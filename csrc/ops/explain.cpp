@@ -56,6 +56,11 @@ const char* name_of(at::MemoryFormat format) {
   return format == at::MemoryFormat::ChannelsLast3d ? "channels_last_3d" : "contiguous";
 }
 
+// An address aligned as the tensor's first element: storages begin at multiples of every vector.
+const void* stand_in(const at::Tensor& tensor) {
+  return reinterpret_cast<const void*>(static_cast<uintptr_t>(tensor.storage_offset() * tensor.element_size()));
+}
+
 at::Tensor meta(at::IntArrayRef sizes, at::MemoryFormat format, at::ScalarType type) {
   return at::empty_strided(sizes, dense_strides<int64_t>(sizes, format), at::device(at::kMeta).dtype(type));
 }
@@ -87,6 +92,7 @@ std::string explain(const at::Tensor& input, at::DeviceType device, Arguments ar
   // Results do not exist yet: they will be aligned, and beyond that only whether they are null matters to a refusal.
   alignas(16) int64_t written = 0;
   Forward forward = forward_problem(pooling, input, output, {}, {});
+  forward.input = stand_in(input);
   if (keeps_taps) forward.taps = &written;
   if (return_indices && !keeps_taps) forward.indices = &written;
   describe(text, "forward", device, forward, bytes_touched(input, output));

@@ -21,6 +21,7 @@ def bind_pool(
 def explain(
     sizes: list[int],
     strides: list[int],
+    storage_offset: int,
     dtype: str,
     device: str,
     kernel_size: list[int],

@@ -56,7 +56,8 @@ def explain(
     """Which kernel :func:`voxpool.max_pool3d` would run on this tensor, and why each better one was refused.
 
     Args:
-        input: (N, C, D, H, W) or (C, D, H, W); only its size, strides and dtype are read, so a meta tensor will do.
+        input: (N, C, D, H, W) or (C, D, H, W); only its size, strides, offset and dtype are read, so a meta
+            tensor will do.
         requires_grad: explain the training call (which also keeps taps) and its backward.
         device: 'cpu' or 'cuda', no device of which need exist; by default the input's, and 'cpu' for a meta tensor.
         The others as in :func:`voxpool.max_pool3d`.
@@ -69,6 +70,7 @@ def explain(
     return _C.explain(
         list(input.shape),
         list(input.stride()),
+        int(input.storage_offset()),
         str(input.dtype),
         "cpu" if kind == "meta" else kind,
         *canonical(3, kernel_size, stride, padding, dilation, ceil_mode),

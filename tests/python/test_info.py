@@ -148,6 +148,8 @@ def test_explain_for_cuda_needs_no_device():
     assert kernel(x, 2) == ["columns"]
     assert kernel(last, 3, 2, 1) == ["channels"]
     assert kernel(x[..., 1:], 3, 2, 1) == ["scalar"]
+    assert kernel(x[..., 8:24], 2) == ["columns"]
+    assert kernel(x[..., 9:25], 2) == ["scalar"]  # rows of whole vectors, which begin between two
     assert kernel(x, 4) == ["generic"]
     assert kernel(x.double(), 2) == ["generic"]
     assert kernel(x, 3, 2, 1, requires_grad=True) == ["columns", "columns"]
