@@ -12,6 +12,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import setuptools
 from setuptools import Extension, setup
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
@@ -21,6 +22,11 @@ NO_TORCH = """\
 voxpool is compiled against torch >= 2.11, and this Python has none:
     {python}
 Install it first (pip install torch==2.11.0), or leave out --no-build-isolation."""
+
+OLD_SETUPTOOLS = """\
+voxpool's pyproject.toml needs setuptools >= 77, and this Python has {version}:
+    {python}
+Upgrade it (pip install --upgrade setuptools), or leave out --no-build-isolation."""
 
 
 def torch_version() -> str | None:
@@ -48,6 +54,15 @@ def cmake_dir() -> Path:
 def extras(names: list[str]) -> list[str]:
     table = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     return sorted({requirement for name in names for requirement in table[name]})
+
+
+def check_setuptools() -> None:
+    """Its own message, about a schema, names neither setuptools nor a version."""
+    project = tomllib.loads((SOURCE / "pyproject.toml").read_text())["project"]
+    spdx = isinstance(project["license"], str)
+    major = int(setuptools.__version__.partition(".")[0])  # 0 where setuptools does not know its own
+    if spdx and 0 < major < 77:
+        sys.exit(OLD_SETUPTOOLS.format(version=setuptools.__version__, python=sys.executable))
 
 
 class FreshBuild(build):
@@ -100,6 +115,7 @@ def main() -> None:
     elif sys.argv[1:2] == ["--print-extras"]:
         print(*extras(sys.argv[2:]), sep="\n")
     else:
+        check_setuptools()
         setup(
             ext_modules=[Extension("voxpool._C", sources=[])],
             cmdclass={"build": FreshBuild, "build_ext": CMakeBuild},

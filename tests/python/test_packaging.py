@@ -120,6 +120,16 @@ def test_source_distribution_is_complete(tmp_path: Path) -> None:
     assert not [name for name in packed if name.endswith((".so", "_build.py"))]
 
 
+def test_building_with_an_old_setuptools_says_so() -> None:
+    code = (
+        "import runpy, setuptools, sys; setuptools.__version__ = '75.8.0'; sys.argv = ['setup.py', 'build_ext']; "
+        "runpy.run_path('setup.py', run_name='__main__')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "setuptools >= 77, and this Python has 75.8.0" in result.stderr
+
+
 def test_building_without_torch_says_so(tmp_path: Path) -> None:
     # An interpreter that sees setuptools and nothing else.
     setuptools = Path(output(sys.executable, "-c", "import setuptools; print(setuptools.__path__[0])").strip())
