@@ -19,6 +19,7 @@ from support import (
     channels_last,
     special,
     ties,
+    views,
 )
 
 
@@ -126,26 +127,6 @@ def test_backward_takes_any_layout_of_the_gradient(case, capability):
             actual = gradient(OURS[3], case, layout, given)
             assert_same(actual, expected, strides=False), name
             assert actual.stride() == gradient(TORCHS[3], case, layout, channels_last(given)).stride()
-
-
-def views(size):
-    """Inputs that are part of something larger, with the strides that come of it."""
-    n, c, d, h, w = size
-    whole = torch.randn(n + 1, c + 2, d + 3, h + 4, w + 5)
-    last = channels_last(whole)
-    yield "crop", whole[1:, 1:-1, 2:-1, 1:-3, 2:-3]
-    yield "channels-last crop", last[1:, :, 2:-1, 1:-3, 2:-3]
-    yield "channel crop of channels-last", last[1:, 1:-1, 2:-1, 1:-3, 2:-3]
-    yield "offset", torch.randn(n * c * d * h * w + 3)[3:].view(size)
-    yield "every second row", torch.randn(n, c, d, 2 * h, w)[:, :, :, ::2]
-    yield "every second plane", torch.randn(n, c, 2 * d, h, w)[:, :, 1::2]
-    yield "every second column", torch.randn(n, c, d, h, 2 * w)[..., ::2]
-    yield "every second channel", torch.randn(n, 2 * c, d, h, w)[:, ::2]
-    yield "transposed", torch.randn(n, c, w, h, d).transpose(2, 4)
-    yield "N H W D C", torch.randn(n, h, w, d, c).permute(0, 4, 3, 1, 2)
-    yield "expanded batch", torch.randn(1, c, d, h, w).expand(size)
-    yield "expanded plane", torch.randn(n, c, 1, h, w).expand(size)
-    yield "one value", torch.randn(()).expand(size)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES_3D if 0 not in case.size], ids=str)
