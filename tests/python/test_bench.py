@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -140,6 +141,44 @@ def test_results_are_shown_and_drawn_again(tmp_path, capsys):
     assert "openvino: no answer within 120 s (failed in 1 case)" in printed
     drawn = chart.read_text()
     assert drawn.lstrip().startswith("<?xml")
+
+
+GPU = {
+    "gpu": "a GPU",
+    "driver": "580.1",
+    "multiprocessors": 132,
+    "memory_bytes": 150e9,
+    "l2_bytes": 60e6,
+    "cuda_architectures": ["sm_90"],
+    "cuda": "13.0",
+    "torch": "2.11.0",
+    "voxpool": "0.1.0",
+    "date": "2026-01-01",
+}
+
+
+def test_results_of_a_gpu_are_shown_as_such(tmp_path, capsys):
+    """Without a copy into new memory, and without what only a CPU has."""
+    path, chart = tmp_path / "results.json", tmp_path / "chart.svg"
+    ours = {"seconds": 0.001, "copy": 0.0005, "layout": "first"}
+    theirs = {"seconds": 0.003, "layout": "last"}
+    path.write_text(json.dumps({**handmade(ours, **{"torch (other layout)": theirs}), "machine": GPU}))
+    assert bench.main(["--from", str(path), "--chart", str(chart)]) == 0
+    printed = capsys.readouterr().out
+    assert "a GPU, 132 multiprocessors, 150 GB, L2 60 MB, driver 580.1" in printed
+    assert "fresh" not in printed
+    assert "time on the device" in printed
+    line = next(line for line in printed.splitlines() if " small " in line)
+    assert line.split()[-7:] == ["1", "1.0", "0.50", "3.00°", "torch", "(other", "layout)"]
+    assert "a GPU, driver 580.1" in chart.read_text()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="would measure")
+def test_the_gpu_benchmark_needs_a_gpu():
+    script = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+    result = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "no CUDA device" in result.stderr
 
 
 def test_a_case_voxpool_fails_in_is_a_failure(tmp_path, capsys):

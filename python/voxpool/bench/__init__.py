@@ -57,9 +57,11 @@ def _bench(options: argparse.Namespace) -> int:
 
     screen = _console()
     lines = report.rows(results)
-    screen.print(report.opening(results, {name: PEERS[name].package for name in missing}), soft_wrap=True)
+    screen.print(
+        report.opening(results, {name: f"pip install {PEERS[name].package}" for name in missing}), soft_wrap=True
+    )
     screen.print(report.table(lines))
-    screen.print(report.notes(lines), soft_wrap=True)
+    screen.print(report.notes(lines, results["machine"]), soft_wrap=True)
     if options.chart:
         from voxpool.bench import charts
 

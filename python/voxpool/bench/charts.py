@@ -28,14 +28,14 @@ def draw(path: Path, results: dict[str, Any]) -> None:
         "svg.fonttype": "none",
         "axes.titlesize": 9,
     }
-    heights = [1.3 + _LINE * max(3, len(rows)), 1.0 + 2 * _LINE * max(1, len(keeping))]
+    heights = [1.3 + _LINE * max(3, len(rows)), *([1.0 + 2 * _LINE * len(keeping)] if keeping else [])]
     with matplotlib.rc_context(style):
         figure: Any = Figure(figsize=(13, sum(heights)), facecolor=_PAPER, layout="constrained")
-        top, bottom = figure.subfigures(2, 1, height_ratios=heights)
+        top, *bottom = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
         machine = results["machine"]
         top.suptitle(
-            f"voxpool {machine['voxpool']}, {machine['threads']} threads of {machine['processor']}, "
-            f"{machine['cpu_capability']} kernels, {machine['date']}. Ratios carry over to other machines.",
+            f"voxpool {machine['voxpool']}, {report.place(machine)}, {machine['date']}. "
+            "Ratios carry over to other machines.",
             x=0.01,
             ha="left",
             fontsize=10,
@@ -44,7 +44,8 @@ def draw(path: Path, results: dict[str, Any]) -> None:
         left, right = top.subplots(1, 2, sharey=True)
         _speed_up(left, rows)
         _copy(right, rows)
-        _kept(bottom.subplots(1, 1), keeping)
+        for below in bottom:
+            _kept(below.subplots(1, 1), keeping)
         figure.savefig(path, dpi=110, facecolor=_PAPER, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
@@ -85,8 +86,7 @@ def _kept(axes: Any, rows: Sequence[Row]) -> None:
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.invert_yaxis()
     axes.set_title("Kept between forward and backward, in bytes for each byte of the input", loc="left")
-    if rows:
-        axes.legend(frameon=False)
+    axes.legend(frameon=False)
 
 
 def _bars(axes: Any, values: Sequence[float], colours: Sequence[str], begin: float = 0.0) -> None:

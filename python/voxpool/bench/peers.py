@@ -117,7 +117,7 @@ def _eager(pool: Callable[..., Any], case: Case, input: Tensor) -> Prepared:
     kept = sum(saved.values()) or None
     if case.operation == "forward_taps":
         return Prepared(lambda: pool(leaf, *arguments), layout, lambda result: result.detach(), kept=kept)
-    gradient = torch.ones(output.shape, dtype=output.dtype)
+    gradient = torch.ones(output.shape, dtype=output.dtype, device=output.device)
     gradient = gradient.to_mkldnn() if output.is_mkldnn else gradient.contiguous(memory_format=_format(output))
     if case.operation == "training":
         return Prepared(lambda: torch.autograd.grad(pool(leaf, *arguments), leaf, gradient), layout, kept=kept)

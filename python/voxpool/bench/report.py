@@ -17,6 +17,18 @@ _DTYPES = {"float32": "fp32", "float64": "fp64", "float16": "fp16", "bfloat16": 
 _OPERATIONS = {"forward_taps": "forward*"}
 _BEHIND = 0.95  # a peer's time over ours: less than that is more than noise
 
+_CPU_NOTES = (
+    "ms: median wall time of one call, new output included; outputs of 32 MB and more come from the system, and",
+    "each call pays for their pages again. of a copy: time of torch's copy_ of as many bytes as the case has to",
+    "move, divided by voxpool's: 1 is the speed of memory; into existing memory, and into new memory.",
+    "* with what the backward needs.  † memory of the call before reused.  ° in the peer's own layout.",
+)
+_GPU_NOTES = (
+    "ms: median time on the device between two events around one call, the L2 cache overwritten before it. of a copy:",
+    "time of a device-to-device copy of as many bytes as the case has to move, in turns with it, divided by voxpool's:",
+    "1 is the speed of memory.  * with what the backward needs.  ° in the peer's own layout.",
+)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -44,8 +56,9 @@ class Row:
         return float(self.ours["copy"] / self.ours["seconds"])
 
     @property
-    def of_fresh_copy(self) -> float:
-        return float(self.ours["fresh_copy"] / self.ours["seconds"])
+    def of_fresh_copy(self) -> float | None:
+        """The same with a copy into new memory; None on a GPU, whose memory the allocator keeps."""
+        return float(self.ours["fresh_copy"] / self.ours["seconds"]) if "fresh_copy" in self.ours else None
 
     def ratio(self, peer: str) -> float | None:
         """How many times as long the peer takes; None if it has no time."""
@@ -75,22 +88,43 @@ def rows(results: dict[str, Any]) -> list[Row]:
     return [Row(Case.from_dict(row["case"]), row["bytes"], row["results"]) for row in results["rows"]]
 
 
+def place(machine: dict[str, Any]) -> str:
+    """What was measured on, in a few words."""
+    if "gpu" in machine:
+        return f"{machine['gpu']}, driver {machine['driver']}"
+    return f"{machine['threads']} threads of {machine['processor']}, {machine['cpu_capability']} kernels"
+
+
 def opening(results: dict[str, Any], missing: dict[str, str]) -> Text:
-    """The machine, the versions and the peers that are not there."""
+    """The machine, the versions and the peers that are not there, each with what to do about it."""
     machine = results["machine"]
-    caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
     peers = ", ".join(f"{name} {version}" for name, version in results["peers"].items() if name != "voxpool")
+    lines = [*(_gpu(machine) if "gpu" in machine else _cpu(machine)), ("peers    ", peers or "none")]
+    lines += [("missing  ", f"{name}: {remedy}") for name, remedy in missing.items()]
+    return Text("\n").join(Text.assemble((name, "bold"), text) for name, text in lines)
+
+
+def _cpu(machine: dict[str, Any]) -> list[tuple[str, str]]:
+    caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())
     lines = [
         ("machine  ", f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores, {caches}"),
         ("         ", f"transparent huge pages: {machine['transparent_hugepage']}"),
         ("software ", f"voxpool {machine['voxpool']} on {machine['cpu_capability']} kernels, torch {machine['torch']}"),
-        ("peers    ", peers or "none"),
     ]
     if machine.get("load", 0) > machine["cores"] / 2:
         # A thread that waits for one that is not running makes a short call take a time slice.
         lines.append(("busy     ", f"load {machine['load']}: other programs compete for the cores, times mean little"))
-    lines += [("missing  ", f"{name}: pip install {package}") for name, package in missing.items()]
-    return Text("\n").join(Text.assemble((name, "bold"), text) for name, text in lines)
+    return lines
+
+
+def _gpu(machine: dict[str, Any]) -> list[tuple[str, str]]:
+    size = f"{machine['multiprocessors']} multiprocessors, {machine['memory_bytes'] / 1e9:.0f} GB"
+    caches = f"L2 {machine['l2_bytes'] / 1e6:.0f} MB"
+    built = ", ".join(machine["cuda_architectures"])
+    return [
+        ("machine  ", f"{machine['gpu']}, {size}, {caches}, driver {machine['driver']}"),
+        ("software ", f"voxpool {machine['voxpool']} for {built}, torch {machine['torch']}, CUDA {machine['cuda']}"),
+    ]
 
 
 def table(lines: Sequence[Row]) -> Table:
@@ -101,19 +135,17 @@ def table(lines: Sequence[Row]) -> Table:
         result.add_column(name, no_wrap=True)
     for name in ("type", "layout", "operation"):
         result.add_column(name, no_wrap=True)
-    for name in ("voxpool\nms", "GB/s", "of a\ncopy", "of a\nfresh copy", *(f"{peer}\n÷ voxpool" for peer in peers)):
+    fresh = any(row.measured and row.of_fresh_copy is not None for row in lines)
+    figures = ["voxpool\nms", "GB/s", "of a\ncopy", *(["of a\nfresh copy"] if fresh else [])]
+    for name in (*figures, *(f"{peer}\n÷ voxpool" for peer in peers)):
         result.add_column(name, justify="right", no_wrap=True)
     result.add_column("best peer", no_wrap=True)
     for row in lines:
         case = row.case
-        times = ["failed", "", "", ""]
+        times = ["failed", *[""] * (len(figures) - 1)]
         if row.measured:
-            times = [
-                milliseconds(row.ours["seconds"]),
-                f"{row.gigabytes_per_second:.1f}",
-                f"{row.of_copy:.2f}",
-                f"{row.of_fresh_copy:.2f}",
-            ]
+            times[:3] = milliseconds(row.ours["seconds"]), f"{row.gigabytes_per_second:.1f}", f"{row.of_copy:.2f}"
+            times[3:] = [f"{row.of_fresh_copy:.2f}"] if row.of_fresh_copy is not None else [""] * fresh
         result.add_row(
             case.name,
             "×".join(map(str, case.shape)),
@@ -128,14 +160,9 @@ def table(lines: Sequence[Row]) -> Table:
     return result
 
 
-def notes(lines: Sequence[Row]) -> Text:
+def notes(lines: Sequence[Row], machine: dict[str, Any]) -> Text:
     """How to read the table, why cells are empty, and the sum of it."""
-    text = [
-        "ms: median wall time of one call, new output included; outputs of 32 MB and more come from the system, and",
-        "each call pays for their pages again. of a copy: time of torch's copy_ of as many bytes as the case has to",
-        "move, divided by voxpool's: 1 is the speed of memory; into existing memory, and into new memory.",
-        "* with what the backward needs.  † memory of the call before reused.  ° in the peer's own layout.",
-    ]
+    text = list(_GPU_NOTES if "gpu" in machine else _CPU_NOTES)
     best = [ratio for row in lines if row.best and (ratio := row.ratio(row.best)) is not None]
     if best:
         behind = sum(ratio < _BEHIND for ratio in best)
