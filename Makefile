@@ -7,6 +7,7 @@ VENV = .venv
 
 PY = $(VENV)/bin/python
 STAMPS = $(VENV)/stamps
+OUTER_PATH := $(PATH)
 export PATH := $(abspath $(VENV)/bin):$(PATH)
 # Where nvcc is found: two architectures, which later devices run as well, instead of all that torch was built for.
 export TORCH_CUDA_ARCH_LIST ?= 8.0;9.0+PTX
@@ -18,7 +19,7 @@ SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyprojec
 BUILD = $$($(PY) setup.py --print-build-dir)
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gradcheck sanitize install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -36,6 +37,10 @@ test: install
 	cmake --build $(BUILD) --parallel $${MAX_JOBS:-$$(nproc)}
 	status=0; ctest --test-dir $(BUILD) --output-on-failure --parallel 2 || status=1; \
 	$(PY) -m pytest --numprocesses 2 || status=1; exit $$status
+
+# Where there is a GPU, in the Python environment that is active and not in $(VENV); OUT=folder takes logs and results.
+gpu-check gpu-bench:
+	PATH="$(OUTER_PATH)" .ci/gpu $(@:gpu-%=%) $(OUT)
 
 gradcheck: install
 	$(PY) -m pytest -k gradcheck
