@@ -1,7 +1,7 @@
 #pragma once
 
-#include "core/tap_code.h"
 #include "core/element.h"
+#include "core/tap_code.h"
 #include "cpu/simd/float_maximum.h"
 #include "cpu/simd/mask.h"
 #include "cpu/simd/tap_lanes.h"
