@@ -52,7 +52,7 @@ const char* both_refusal(const Forward& p) {
   return p.taps != nullptr && p.indices != nullptr ? "taps and indices at once" : nullptr;
 }
 
-// Rows that vectors along w divide: of the input, and of the output where it is read by vectors too.
+// What the kernels that move 16 bytes of a row ask of the input, or of its gradient.
 const char* columns_refusal(const Geometry& g, int64_t elements, const Strides& input, const void* address) {
   const bool overlapping = g.w().overlapping();
   if (input.w != 1) return "columns are not next to each other";
