@@ -12,6 +12,9 @@ struct FixedAxis {
   static constexpr int reach = (kernel - 1) * dilation;  // from the first tap to the last
   static constexpr int span = reach + 1;
   static constexpr bool overlapping = span > stride;
+  // Of a row, for threads that own 16 bytes of it: the most padding at its beginning, and so the most elements before
+  // its vector that a thread reads. Windows that do not overlap are aligned with the vectors.
+  static constexpr int look_back = overlapping ? 1 : 0;
 
   static constexpr bool matches(const Axis& axis) {
     return axis.kernel == kernel && axis.stride == stride && (axis.dilation == dilation || kernel == 1);

@@ -54,13 +54,14 @@ const char* both_refusal(const Forward& p) {
 
 // What the kernels that move 16 bytes of a row ask of the input, or of its gradient.
 const char* columns_refusal(const Geometry& g, int64_t elements, const Strides& input, const void* address) {
-  const bool overlapping = g.w().overlapping();
+  int look_back = 0;
+  with_fixed_window(g, [&]<class Window>(Window) { look_back = Window::W::look_back; });
   if (input.w != 1) return "columns are not next to each other";
   if (g.w().in % elements != 0 || !is_aligned(address, 16) ||
       !keeps_alignment_across_w(elements, g, g.d().in, g.h().in, input)) {
     return "rows of the input do not begin at multiples of 16 bytes";
   }
-  if (g.w().pad_begin > (overlapping ? 1 : 0)) return "more padding before a row than a thread looks back";
+  if (g.w().pad_begin > look_back) return "more padding before a row than a thread looks back";
   return nullptr;
 }
 

@@ -13,18 +13,13 @@ struct BackwardColumns {
   using H = typename Window::H;
   using W = typename Window::W;
 
-  static constexpr int inputs = 16 / sizeof(T);
-  static constexpr int outputs = inputs / W::stride;
-  static constexpr int most_padding = W::overlapping ? 1 : 0;
+  static constexpr int inputs = RowVector<T, W>::inputs, outputs = RowVector<T, W>::outputs;
   static constexpr int count = H::stride * inputs;
 
   BackwardArguments<T> p;
 
   VOXPOOL_DEVICE void operator()(uint32_t item) const {
-    if constexpr (most_padding > 0) {
-      if (p.w.pad > 0) return run<1>(item);
-    }
-    run<0>(item);
+    with_padding<W>(p.w.pad, [&](auto padding) { run<padding>(item); });
   }
 
  private:

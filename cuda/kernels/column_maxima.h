@@ -12,8 +12,7 @@ namespace voxpool::cuda {
 // of its windows reads.
 template <class T, class W, int padding>
 struct ColumnRow {
-  static constexpr int inputs = 16 / sizeof(T);
-  static constexpr int outputs = inputs / W::stride;
+  static constexpr int inputs = RowVector<T, W>::inputs, outputs = RowVector<T, W>::outputs;
   static constexpr int behind = std::max(0, (outputs - 1) * W::stride + W::reach - padding - (inputs - 1));
   static constexpr int vectors = 1 + (behind > 1 ? (behind + inputs - 1) / inputs : 0);
 

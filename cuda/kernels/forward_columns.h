@@ -13,18 +13,12 @@ struct ForwardColumns {
   using H = typename Window::H;
   using W = typename Window::W;
 
-  static constexpr int inputs = 16 / sizeof(T);
-  static constexpr int outputs = inputs / W::stride;
-  // Windows that overlap may begin one element before the vector; those that do not have no padding here.
-  static constexpr int most_padding = W::overlapping ? 1 : 0;
+  static constexpr int inputs = RowVector<T, W>::inputs, outputs = RowVector<T, W>::outputs;
 
   ForwardArguments<T> p;
 
   VOXPOOL_DEVICE void operator()(uint32_t item) const {
-    if constexpr (most_padding > 0) {
-      if (p.w.pad > 0) return run<1>(item);
-    }
-    run<0>(item);
+    with_padding<W>(p.w.pad, [&](auto padding) { run<padding>(item); });
   }
 
  private:

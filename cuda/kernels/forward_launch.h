@@ -17,7 +17,7 @@ inline CodeSteps code_steps(const Forward& p) {
   return {step(g.d().dilation * g.h().in * g.w().in), step(g.h().dilation * g.w().in), step(g.w().dilation)};
 }
 
-// `vector` neighbouring outputs are written at once where `aligned`.
+// The outputs that a thread has next to each other are written at once where `aligned`.
 template <class KernelType, class Window, class T>
 void launch_forward(const char* name, const Forward& p, const Queue& queue, Ownership owns, bool aligned) {
   const Threads threads = plan_threads(p, owns);

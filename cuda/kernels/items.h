@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "core/fast_divisor.h"
 #include "cuda/launch.h"
 
@@ -37,6 +39,23 @@ struct Planes {
 VOXPOOL_DEVICE Planes planes_of_chunk(uint32_t chunk, int32_t depth, int32_t planes) {
   const int32_t begin = chunk * depth, end = begin + depth;
   return {begin, end < planes ? end : planes};
+}
+
+// What a thread owns of a row: 16 bytes of the input, and the outputs above them.
+template <class T, class W>
+struct RowVector {
+  static constexpr int inputs = 16 / sizeof(T);
+  static constexpr int outputs = inputs / W::stride;
+};
+
+// Calls f with the padding at the beginning of a row as a type, so that the compiler knows which elements a window
+// takes.
+template <class W, class F>
+VOXPOOL_DEVICE void with_padding(int32_t padding, F&& f) {
+  if constexpr (W::look_back > 0) {
+    if (padding > 0) return f(std::integral_constant<int, 1>{});
+  }
+  f(std::integral_constant<int, 0>{});
 }
 
 // Distances, in elements, where one volume spans fewer than 2^31.

@@ -16,6 +16,14 @@ hypothesis.settings.register_profile("voxpool", derandomize=True, deadline=None,
 hypothesis.settings.load_profile("voxpool")
 
 CAPABILITIES = voxpool.info()["cpu_capabilities_available"]
+HAS_CUDA = bool(voxpool.info()["cuda_architectures"])
+
+# A build without CUDA has no kernels there to test; that it says so is tested in test_info.py.
+collect_ignore_glob = [] if HAS_CUDA else ["test_cuda*.py"]
+
+
+def pytest_report_header():
+    return "voxpool: " + ("with CUDA" if HAS_CUDA else "built without CUDA, test_cuda*.py do not belong to this build")
 
 
 @pytest.fixture(autouse=True)

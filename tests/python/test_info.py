@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import voxpool
-from conftest import CAPABILITIES
+from conftest import CAPABILITIES, HAS_CUDA
 from support import CASES, OURS, channels_last
 from voxpool import _build, _compatibility
 
@@ -136,7 +136,7 @@ def test_the_source_tree_says_how_to_install(monkeypatch):
 def test_explain_for_cuda_needs_no_device():
     """The CUDA kernels are explained in a build that has them, whether or not there is a GPU."""
     x = torch.empty(2, 16, 8, 8, 32, device="meta")
-    if not voxpool.info()["cuda_architectures"]:
+    if not HAS_CUDA:
         assert "nothing: this voxpool was built without CUDA" in voxpool.explain(x, 2, device="cuda")
         return
 
@@ -169,6 +169,19 @@ def test_every_op_of_the_cpu_has_one_for_cuda():
     on_cpu = [op for op in ops if has(op, "CPU")]
     assert len(on_cpu) >= 8
     assert [op for op in ops if has(op, "CUDA")] == on_cpu
+
+
+if not HAS_CUDA:
+
+    def test_cuda_tensors_are_refused():
+        """By every op, and with the way out. Sent to CUDA's kernel by hand, for which no device is needed."""
+        cuda = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+        x = torch.ones(1, 1, 4, 4, 4)
+        for op in (torch.ops.voxpool.max_pool3d, torch.ops.voxpool._max_pool3d_taps):
+            with pytest.raises(
+                NotImplementedError, match="this voxpool was built without CUDA; build it where nvcc is"
+            ):
+                op.default.redispatch(cuda, x, [2])
 
 
 def test_explain_states_the_call():
