@@ -10,8 +10,8 @@
 namespace voxpool::ops {
 namespace {
 
-// Device and stream through c10's interface for all devices: this source needs neither CUDA's headers nor torch's
-// libraries for it, so one build of it serves both.
+// Device and stream through c10's interface for all devices, so that this source needs no header of CUDA and the
+// library does not have to be linked to libc10_cuda.
 struct Cuda {
   static at::Tensor empty(at::IntArrayRef sizes, at::MemoryFormat format, at::ScalarType type, at::Device device) {
     return at::empty_strided(sizes, dense_strides<int64_t>(sizes, format), at::device(device).dtype(type));

@@ -105,6 +105,7 @@ TEST(LaunchPlan, VolumesOf32BitsAreToldFromLargerOnes) {
   const Strides dense{0, 0, int64_t{1} << 22, int64_t{1} << 11, 1};
   EXPECT_TRUE(cuda::fits_int32({512, 2048, 2048}, dense));
   EXPECT_FALSE(cuda::fits_int32({513, 2048, 2048}, dense));
+  EXPECT_FALSE(cuda::fits_int32({3, 1, 1}, {0, 0, int64_t{1} << 30, 1, 1}));  // the last is element 2^31
   EXPECT_FALSE(cuda::fits_int32({2, 1, 1}, {0, 0, int64_t{1} << 31, 1, 1}));
 }
 
