@@ -27,6 +27,7 @@ struct Forward {
   int64_t* indices;  // flat d * H * W + h * W + w inside the unpadded input, -1 for a window without taps
   Strides output_strides;
   bool relu = false;  // without indices
+  bool stream = false;  // results are written past the caches, where a device has such stores
 };
 
 // grad_input[i] = sum of grad_output[o], in ascending order of o and starting from +0, over the outputs o whose tap is
@@ -40,6 +41,7 @@ struct Backward {
   Strides output_strides;  // of grad_output and taps
   void* grad_input;
   Strides input_strides;
+  bool stream = false;  // see Forward
 };
 
 // output[o] = input[tap of o], zero for a window without taps: the derivative of the pooling along a tangent.

@@ -92,7 +92,8 @@ void compare_backward(const Case& c, ScalarType dtype, Order order, uint32_t see
                      step.taps.template as<void>(),
                      step.out,
                      grad_input.as<void>(),
-                     in};
+                     in,
+                     seed / 2 % 2 == 1};
     if (runner.refusal(p) != nullptr) continue;
     runner.run(p, seed);
     ++*runs;

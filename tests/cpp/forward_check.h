@@ -57,6 +57,7 @@ void run_and_compare(const Runner<Forward>& runner, const Case& c, Forward p, co
   p.taps = wanted.taps ? taps.as<void>() : nullptr;
   p.indices = wanted.indices ? indices.as<int64_t>() : nullptr;
   p.relu = wanted.relu;
+  p.stream = (seed / 2 + wanted.taps + wanted.indices + wanted.relu) % 2 == 1;
   if (runner.refusal(p) != nullptr) return;  // such as an address that is not aligned
   ++*runs;
 

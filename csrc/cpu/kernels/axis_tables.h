@@ -64,14 +64,19 @@ struct InputWindows {
   int64_t count;
 };
 
+// A position `stride` further on is read by the same taps of the next outputs, unless it lies near an end of the axis.
+
 class WindowTable {
  public:
   static int64_t bytes(const Axis& axis) {
-    return Scratch::bytes_for<InputWindow>(most_entries(axis)) + Scratch::bytes_for<int64_t>(axis.in + 1);
+    return Scratch::bytes_for<InputWindow>(most_entries(axis)) + Scratch::bytes_for<int64_t>(axis.in + 1) +
+           Scratch::bytes_for<int64_t>(axis.in);
   }
 
   WindowTable(const Axis& axis, Scratch& scratch)
-      : entries_(scratch.take<InputWindow>(most_entries(axis))), first_(scratch.take<int64_t>(axis.in + 1)) {
+      : entries_(scratch.take<InputWindow>(most_entries(axis))),
+        first_(scratch.take<int64_t>(axis.in + 1)),
+        alike_(scratch.take<int64_t>(axis.in)) {
     int64_t used = 0;
     for (int64_t i = 0; i < axis.in; ++i) {
       first_[i] = used;
@@ -82,7 +87,14 @@ class WindowTable {
       }
     }
     first_[axis.in] = used;
+    for (int64_t i = axis.in; i-- > 0;) {
+      const bool as_next = i + axis.stride < axis.in && next_is_alike((*this)[i], (*this)[i + axis.stride]);
+      alike_[i] = as_next ? alike_[i + axis.stride] + 1 : 1;
+    }
   }
+
+  // How many of the positions from i on, a stride apart, are read by the same taps.
+  VOXPOOL_INLINE int64_t alike(int64_t i) const { return alike_[i]; }
 
   VOXPOOL_INLINE InputWindows operator[](int64_t i) const { return {entries_ + first_[i], first_[i + 1] - first_[i]}; }
 
@@ -90,8 +102,17 @@ class WindowTable {
   // Every output has at most `kernel` taps, each on one position.
   static int64_t most_entries(const Axis& axis) { return axis.out * axis.kernel; }
 
+  static bool next_is_alike(const InputWindows& a, const InputWindows& b) {
+    if (a.count != b.count) return false;
+    for (int64_t k = 0; k < a.count; ++k) {
+      if (a.windows[k].tap != b.windows[k].tap || a.windows[k].output + 1 != b.windows[k].output) return false;
+    }
+    return true;
+  }
+
   InputWindow* entries_;
   int64_t* first_;
+  int64_t* alike_;
 };
 
 }  // namespace

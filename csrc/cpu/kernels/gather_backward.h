@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
+
 #include "cpu/kernels/gather_row_first.h"
 #include "cpu/kernels/gather_row_last.h"
-#include "cpu/kernels/scratch.h"
+#include "cpu/kernels/line_buffer.h"
 #include "cpu/tile_plan.h"
 
 // Backward pooling as a gather over rows of grad_input: every element is written exactly once, and adds its gradients
@@ -50,18 +52,20 @@ T* input_row(const Backward& p, const Tile& t, int64_t d, int64_t h) {
   return static_cast<T*>(p.grad_input) + (t.n * in.n + t.c * in.c + d * in.d + h * in.h);
 }
 
-// The tables and the function that gather one row.
+// The tables and the function that gather rows.
 template <class T, Layout layout>
 struct RowGather;
 
 template <class T>
 struct RowGather<T, Layout::channels_first> {
-  const Axis& w;
-  GatherRowFirst<T> gather;
+  ColumnsFirst columns;
+  GatherRowsFirst<T> gather;
 
-  static int64_t bytes(const Geometry&) { return 0; }
-  RowGather(const Backward& p, Scratch&) : w(p.geometry.w()), gather(select_gather_row_first<T>(w)) {}
-  void operator()(GradientRows<T> rows, T* grad_input) const { gather(w, rows, grad_input); }
+  static int64_t bytes(const Geometry& g) { return PhaseTaps::bytes(g.w()); }
+  RowGather(const Backward& p, Scratch& scratch)
+      : columns{p.geometry.w(), PhaseTaps(p.geometry.w(), scratch)},
+        gather(select_gather_rows_first<T>(p.geometry.w())) {}
+  void operator()(const RowBlock<T>& block, T* grad_input) const { gather(columns, block, grad_input); }
 };
 
 template <class T>
@@ -71,7 +75,11 @@ struct RowGather<T, Layout::channels_last> {
   static int64_t bytes(const Geometry& g) { return WindowTable::bytes(g.w()); }
   RowGather(const Backward& p, Scratch& scratch)
       : columns{p.geometry.w().in, p.geometry.channels, p.input_strides.w, WindowTable(p.geometry.w(), scratch)} {}
-  void operator()(GradientRows<T> rows, T* grad_input) const { gather_row_last<T>(columns, rows, grad_input); }
+  void operator()(const RowBlock<T>& block, T* grad_input) const {
+    block.for_each([&](const GradientRows<T>& rows, int64_t from, int64_t to) {
+      gather_row_last<T>(columns, rows, from, grad_input + to);
+    });
+  }
 };
 
 template <class T, Layout layout>
@@ -79,31 +87,79 @@ class GatherBackward {
  public:
   explicit GatherBackward(const Backward& problem)
       : p_(problem),
-        scratch_(RowWindows::bytes(p_.geometry) + RowGather<T, layout>::bytes(p_.geometry)),
+        row_length_(p_.geometry.w().in * channels()),
+        period_(std::min(p_.geometry.h().stride, p_.geometry.h().in)),
+        rows_at_once_(std::max<int64_t>(lanes_at_once / (row_length_ + lanes<T>) / period_ * period_, 1)),
+        stream_(p_.stream && p_.input_strides.h == row_length_ && p_.input_strides.w == channels()),
+        scratch_(RowWindows::bytes(p_.geometry) + RowGather<T, layout>::bytes(p_.geometry) +
+                 Scratch::bytes_for<GradientRows<T>>(period_) + (stream_ ? LineBuffer::bytes(most_bytes()) : 0)),
         windows_(p_.geometry, scratch_),
-        gather_row_(p_, scratch_) {}
+        gather_rows_(p_, scratch_),
+        read_by_(scratch_.template take<GradientRows<T>>(period_)) {
+    if (stream_) lines_ = LineBuffer(most_bytes(), scratch_);
+  }
 
   void run(const Tile& t) {
-    const Strides& out = p_.output_strides;
     const OutputVolume<T> volume(p_, t);
-    GradientRow<T> rows[most_taps];
     for (int64_t d = t.d.begin; d < t.d.end; ++d) {
-      for (int64_t h = t.h.begin; h < t.h.end; ++h) {
-        int count = 0;
-        windows_.for_each(p_.code, d, h, [&](int64_t od, int64_t oh, int64_t code) {
-          const int64_t at = od * out.d + oh * out.h;
-          rows[count++] = {volume.gradient + at, volume.taps + at, code};
-        });
-        gather_row_({rows, count}, input_row<T>(p_, t, d, h));
+      for (int64_t h = t.h.begin, count; h < t.h.end; h += count) {
+        const int64_t period = std::min({period_, rows_at_once_, t.h.end - h});
+        count = std::min(alike(h, period), t.h.end - h);
+        find_readers(volume, d, h, period);
+        T* const to = input_row<T>(p_, t, d, h);
+        gather_rows_({read_by_, period, count, p_.output_strides.h, p_.input_strides.h},
+                     stream_ ? lines_.take(to, count * row_length_) : to);
       }
     }
   }
 
+  // After the last tile.
+  void finish() {
+    if (!stream_) return;
+    lines_.finish();
+    finish_stream();
+  }
+
  private:
+  // Lanes of short rows that are worth a call.
+  static constexpr int64_t lanes_at_once = 2048;
+
+  int64_t channels() const { return layout == Layout::channels_first ? 1 : p_.geometry.channels; }
+  int64_t most_bytes() const { return rows_at_once_ * row_length_ * static_cast<int64_t>(sizeof(T)); }
+
+  // How many rows from h on are read alike, period by period.
+  int64_t alike(int64_t h, int64_t period) const {
+    int64_t periods = rows_at_once_ / period;
+    if (period < p_.geometry.h().stride) return period;
+    for (int64_t i = 0; i < period; ++i) periods = std::min(periods, windows_.h.alike(h + i));
+    return periods * period;
+  }
+
+  // The output rows that read the input rows from h on.
+  void find_readers(const OutputVolume<T>& volume, int64_t d, int64_t h, int64_t period) {
+    const Strides& out = p_.output_strides;
+    int used = 0;
+    for (int64_t i = 0; i < period; ++i) {
+      const int first = used;
+      windows_.for_each(p_.code, d, h + i, [&](int64_t od, int64_t oh, int64_t code) {
+        const int64_t at = od * out.d + oh * out.h;
+        readers_[used++] = {volume.gradient + at, volume.taps + at, code};
+      });
+      read_by_[i] = {readers_ + first, used - first};
+    }
+  }
+
   const Backward& p_;
+  const int64_t row_length_;
+  const int64_t period_;
+  const int64_t rows_at_once_;  // a multiple of the period, or one
+  const bool stream_;           // rows of grad_input go past the caches
   Scratch scratch_;
   const RowWindows windows_;
-  const RowGather<T, layout> gather_row_;
+  const RowGather<T, layout> gather_rows_;
+  LineBuffer lines_;
+  GradientRows<T>* const read_by_;  // of each row of a period
+  GradientRow<T> readers_[most_taps];
 };
 
 template <Layout layout>
@@ -131,6 +187,7 @@ void gather_run(const Backward& p, const Plan& plan, int64_t begin, int64_t end)
     GatherBackward<T, layout> gather(p);
     Tiles tiles = gather_tiles(p.geometry, layout, plan, begin);
     for (int64_t unit = begin; unit < end; ++unit) gather.run(tiles.next());
+    gather.finish();
   });
 }
 

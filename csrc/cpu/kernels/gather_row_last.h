@@ -15,13 +15,14 @@ struct ColumnsLast {
 
 // Several vectors of channels together: the additions to one of them wait for each other.
 template <class T, int vectors>
-VOXPOOL_INLINE void gather_channels(GradientRows<T> rows, const InputWindows& column, int64_t channels, int64_t c,
+VOXPOOL_INLINE void gather_channels(const GradientRows<T>& rows, int64_t from, const InputWindows& column,
+                                    int64_t channels, int64_t c,
                                     Vector<typename GradientLanes<T>::Lane> (&sums)[vectors]) {
   using Lane = typename GradientLanes<T>::Lane;
   for (int i = 0; i < rows.count; ++i) {
     const GradientRow<T>& row = rows.rows[i];
     for (int64_t j = 0; j < column.count; ++j) {
-      const int64_t at = column.windows[j].output * channels + c;
+      const int64_t at = from + column.windows[j].output * channels + c;
       const Codes<Lane> code = splat_code<Lane>(row.code + column.windows[j].tap);
 #pragma GCC unroll 4
       for (int k = 0; k < vectors; ++k) {
@@ -34,7 +35,7 @@ VOXPOOL_INLINE void gather_channels(GradientRows<T> rows, const InputWindows& co
 
 // The last channels of a column, where whole vectors may reach past the end of the last row.
 template <class T>
-VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(GradientRows<T> rows,
+VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(const GradientRows<T>& rows, int64_t from,
                                                                             const InputWindows& column,
                                                                             int64_t channels, int64_t c) {
   using Lane = typename GradientLanes<T>::Lane;
@@ -43,7 +44,7 @@ VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(Grad
   for (int i = 0; i < rows.count; ++i) {
     const GradientRow<T>& row = rows.rows[i];
     for (int64_t j = 0; j < column.count; ++j) {
-      const int64_t at = column.windows[j].output * channels + c;
+      const int64_t at = from + column.windows[j].output * channels + c;
       const Mask<Lane> chosen =
           equal_code<Lane>(load_codes<Lane>(row.taps + at, left), splat_code<Lane>(row.code + column.windows[j].tap));
       add_where<Lane>(sum, chosen, GradientLanes<T>::load_range(row.gradient + at, left));
@@ -53,7 +54,7 @@ VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(Grad
 }
 
 template <class T>
-void gather_row_last(const ColumnsLast& given, GradientRows<T> rows, T* grad_input) {
+void gather_row_last(const ColumnsLast& given, const GradientRows<T>& rows, int64_t from, T* grad_input) {
   const ColumnsLast pass = given;  // a copy that no store changes
   using Lane = typename GradientLanes<T>::Lane;
   constexpr int n = lanes<Lane>;
@@ -64,7 +65,7 @@ void gather_row_last(const ColumnsLast& given, GradientRows<T> rows, T* grad_inp
     const auto gather = [&]<int vectors>(std::integral_constant<int, vectors>) VOXPOOL_LAMBDA_INLINE {
       for (; c + vectors * n <= pass.channels; c += vectors * n) {
         Vector<Lane> sums[vectors] = {};
-        gather_channels<T, vectors>(rows, column, pass.channels, c, sums);
+        gather_channels<T, vectors>(rows, from, column, pass.channels, c, sums);
 #pragma GCC unroll 4
         for (int k = 0; k < vectors; ++k) GradientLanes<T>::store(to + c + k * n, sums[k]);
       }
@@ -74,7 +75,7 @@ void gather_row_last(const ColumnsLast& given, GradientRows<T> rows, T* grad_inp
     gather(std::integral_constant<int, 1>());
     if (c < pass.channels) {
       const LaneRange<n> left(0, pass.channels - c);
-      GradientLanes<T>::store_range(to + c, gather_last_channels<T>(rows, column, pass.channels, c), left);
+      GradientLanes<T>::store_range(to + c, gather_last_channels<T>(rows, from, column, pass.channels, c), left);
     }
   }
 }

@@ -18,10 +18,34 @@ struct GradientRow {
   int64_t code;
 };
 
+// The output rows that read one row of grad_input, ascending.
 template <class G>
 struct GradientRows {
-  const GradientRow<G>* rows;  // ascending
+  const GradientRow<G>* rows;
   int count;
+};
+
+// Rows of grad_input that follow each other. What reads them repeats after `period` of them, `output_step` elements
+// further on in grad_output.
+template <class G>
+struct RowBlock {
+  const GradientRows<G>* rows;  // of each of the first
+  int64_t period;
+  int64_t count;
+  int64_t output_step;
+  int64_t input_step;  // elements from one row of grad_input to the next
+
+  // Calls f(output rows, how much further on they are, offset in grad_input) for every row.
+  template <class F>
+  VOXPOOL_INLINE void for_each(F&& f) const {
+    int64_t at = 0;
+    for (int64_t i = 0, residue = 0, row = 0; i < count; ++i, row += input_step) {
+      f(rows[residue], at, row);
+      if (++residue < period) continue;
+      residue = 0;
+      at += output_step;
+    }
+  }
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/kernels/line_buffer.h"
 #include "cpu/kernels/reduce_columns.h"
 #include "cpu/kernels/row_ring.h"
 #include "cpu/kernels/tap_offsets.h"
@@ -35,6 +36,7 @@ class Separable {
         channels_(layout == Layout::channels_first ? 1 : g_.channels),
         dense_output_(p_.output_strides.w == channels_ &&
                       (layout == Layout::channels_first || p_.output_strides.c == 1)),
+        stream_(p_.stream && dense_output_),
         rows_at_once_(cpu::rows_at_once(plan, channels_)),
         row_capacity_(plan.columns * channels_ + 2 * lanes<Lane>),
         strip_capacity_(plan.rows * plan.columns * channels_ + 2 * lanes<Lane>),
@@ -47,6 +49,11 @@ class Separable {
         row_ring_(g_.h().in, row_slots(), row_capacity_, tracks_taps(track), scratch_),
         plane_ring_(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track), scratch_) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
+    if (stream_) {
+      value_lines_ = LineBuffer(longest_run() * sizeof(Raw), scratch_);
+      if (p_.taps != nullptr) code_lines_ = LineBuffer(longest_run(), scratch_);
+      if (p_.indices != nullptr) index_lines_ = LineBuffer(plan_.columns * channels_ * sizeof(int64_t), scratch_);
+    }
     if constexpr (tracks_taps(track)) {
       final_codes_ = scratch_.template take<uint8_t>(strip_capacity_);
       tap_offsets_ = TapOffsets(g_, p_.code, index_step_);
@@ -59,6 +66,11 @@ class Separable {
   void run(int64_t begin, int64_t end) {
     Tiles tiles(g_, layout_, plan_, begin);
     for (int64_t unit = begin; unit < end; ++unit) run_tile(tiles.next());
+    if (!stream_) return;
+    value_lines_.finish();
+    code_lines_.finish();
+    index_lines_.finish();
+    finish_stream();
   }
 
  private:
@@ -68,8 +80,15 @@ class Separable {
                     RowRing<E>::bytes(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track));
     if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
     if constexpr (tracks_taps(track)) bytes += Scratch::bytes_for<uint8_t>(strip_capacity_);
+    if (stream_) {
+      bytes += LineBuffer::bytes(longest_run() * sizeof(Raw)) + LineBuffer::bytes(longest_run()) +
+               LineBuffer::bytes(plan_.columns * channels_ * sizeof(int64_t));
+    }
     return bytes;
   }
+
+  // Lanes of the rows that are finished together on their way past the caches.
+  int64_t longest_run() const { return rows_at_once_ * plan_.columns * channels_; }
 
   // Room for the rows of one window, and of those that are reduced together with it.
   int64_t row_slots() const {
@@ -196,8 +215,9 @@ class Separable {
     const int count = static_cast<int>(planes.taps.size());
     for (int i = 0; i < count; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
 
-    const int64_t rows = rows_adjoin_ ? t.h.size() : 1;
-    for (int64_t oh = t.h.begin; oh < t.h.end; oh += rows) {
+    const int64_t at_once = !rows_adjoin_ ? 1 : stream_ ? rows_at_once_ : t.h.size();
+    for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
+      rows = std::min(at_once, t.h.end - oh);
       for (int i = 0; i < count; ++i) {
         const ReducedRow<E> kept =
             plane_ring_.row(planes.position + i * g_.d().dilation, (oh - t.h.begin) * row_length_);
@@ -216,12 +236,17 @@ class Separable {
     const int64_t at = output_volume_ + od * out.d + oh * out.h + t.w.begin * out.w;
     Raw* values = dense_output_ ? static_cast<Raw*>(p_.output) + at : final_values_;
     uint8_t* codes = dense_output_ && p_.taps != nullptr ? static_cast<uint8_t*>(p_.taps) + at : final_codes_;
+    if (stream_) {
+      values = value_lines_.take(values, rows * row_length_);
+      if (p_.taps != nullptr) codes = code_lines_.take(codes, rows * row_length_);
+    }
     produce(Output{values, codes, p_.relu});
     if (!dense_output_) scatter_row(t.w.size(), at);
     if constexpr (tracks_taps(track)) {
       if (p_.indices == nullptr) return;
       for (int64_t i = 0; i < rows; ++i) {
-        write_indices(t.w, od, oh + i, codes + i * row_length_, p_.indices + at + i * out.h);
+        int64_t* const to = p_.indices + at + i * out.h;
+        write_indices(t.w, od, oh + i, codes + i * row_length_, stream_ ? index_lines_.take(to, row_length_) : to);
       }
     }
   }
@@ -264,6 +289,7 @@ class Separable {
   const bool d_together_;         // along d: their rows are reduced together
   const int64_t channels_;        // lanes per column
   const bool dense_output_;       // a row of the output is one run of memory
+  const bool stream_;             // rows of the output go past the caches
   const int64_t rows_at_once_;    // at most
   const int64_t row_capacity_;    // lanes of a row, and room for a vector that reaches past it
   const int64_t strip_capacity_;  // the same for the rows of a tile
@@ -277,6 +303,7 @@ class Separable {
   Raw* final_values_ = nullptr;  // of a row, where the output is not dense
   uint8_t* final_codes_ = nullptr;
   TapOffsets tap_offsets_;
+  LineBuffer value_lines_, code_lines_, index_lines_;
   const Raw* input_end_;
 
   // Of the current tile.

@@ -76,6 +76,7 @@ Problem problem_on_copies(const Problem& p, int64_t group, const Axis& d, const 
   q.geometry.axes[0] = d;
   q.input_strides = in;
   q.output_strides = out;
+  q.stream = false;  // the copies stay at hand
   return q;
 }
 

@@ -35,6 +35,17 @@ VOXPOOL_INLINE void store(T* to, Vector<T> v) {
   std::memcpy(to, &v, sizeof v);
 }
 
+// Keeps v in a register: the compiler would rather load it again for each instruction that can read memory, where loads
+// are what limits.
+template <class V>
+VOXPOOL_INLINE void hold([[maybe_unused]] V& v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__SSE2__)
+  asm("" : "+x"(v));
+#endif
+}
+
 template <class T>
 VOXPOOL_INLINE Vector<T> splat(T x) {
   return x - Vector<T>{};
