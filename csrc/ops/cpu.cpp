@@ -1,3 +1,4 @@
+#include "cpu/streaming.h"
 #include "ops/allocation.h"
 #include "ops/device_ops.h"
 #include "ops/parallel.h"
@@ -11,7 +12,8 @@ struct Cpu {
   }
 
   template <class Problem>
-  static void run(const Problem& problem, int64_t bytes, at::Device) {
+  static void run(Problem problem, int64_t bytes, at::Device) {
+    if constexpr (requires { problem.stream; }) problem.stream = cpu::worth_streaming(problem, bytes);
     ops::run(cpu::kernel_table(cpu::capability()).of(problem), problem, bytes);
   }
 };

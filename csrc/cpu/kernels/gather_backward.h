@@ -4,7 +4,7 @@
 
 #include "cpu/kernels/gather_row_first.h"
 #include "cpu/kernels/gather_row_last.h"
-#include "cpu/kernels/line_buffer.h"
+#include "cpu/kernels/scratch.h"
 #include "cpu/tile_plan.h"
 
 // Backward pooling as a gather over rows of grad_input: every element is written exactly once, and adds its gradients
@@ -77,7 +77,7 @@ struct RowGather<T, Layout::channels_last> {
       : columns{p.geometry.w().in, p.geometry.channels, p.input_strides.w, WindowTable(p.geometry.w(), scratch)} {}
   void operator()(const RowBlock<T>& block, T* grad_input) const {
     block.for_each([&](const GradientRows<T>& rows, int64_t from, int64_t to) {
-      gather_row_last<T>(columns, rows, from, grad_input + to);
+      gather_row_last<T>(columns, rows, from, block.stores, grad_input + to);
     });
   }
 };
@@ -90,14 +90,12 @@ class GatherBackward {
         row_length_(p_.geometry.w().in * channels()),
         period_(std::min(p_.geometry.h().stride, p_.geometry.h().in)),
         rows_at_once_(std::max<int64_t>(lanes_at_once / (row_length_ + lanes<T>) / period_ * period_, 1)),
-        stream_(p_.stream && p_.input_strides.h == row_length_ && p_.input_strides.w == channels()),
+        stores_(row_stores()),
         scratch_(RowWindows::bytes(p_.geometry) + RowGather<T, layout>::bytes(p_.geometry) +
-                 Scratch::bytes_for<GradientRows<T>>(period_) + (stream_ ? LineBuffer::bytes(most_bytes()) : 0)),
+                 Scratch::bytes_for<GradientRows<T>>(period_)),
         windows_(p_.geometry, scratch_),
         gather_rows_(p_, scratch_),
-        read_by_(scratch_.template take<GradientRows<T>>(period_)) {
-    if (stream_) lines_ = LineBuffer(most_bytes(), scratch_);
-  }
+        read_by_(scratch_.template take<GradientRows<T>>(period_)) {}
 
   void run(const Tile& t) {
     const OutputVolume<T> volume(p_, t);
@@ -106,18 +104,15 @@ class GatherBackward {
         const int64_t period = std::min({period_, rows_at_once_, t.h.end - h});
         count = std::min(alike(h, period), t.h.end - h);
         find_readers(volume, d, h, period);
-        T* const to = input_row<T>(p_, t, d, h);
-        gather_rows_({read_by_, period, count, p_.output_strides.h, p_.input_strides.h},
-                     stream_ ? lines_.take(to, count * row_length_) : to);
+        gather_rows_({read_by_, period, count, p_.output_strides.h, p_.input_strides.h, stores_},
+                     input_row<T>(p_, t, d, h));
       }
     }
   }
 
   // After the last tile.
   void finish() {
-    if (!stream_) return;
-    lines_.finish();
-    finish_stream();
+    if (p_.stream) finish_stream();
   }
 
  private:
@@ -125,7 +120,14 @@ class GatherBackward {
   static constexpr int64_t lanes_at_once = 2048;
 
   int64_t channels() const { return layout == Layout::channels_first ? 1 : p_.geometry.channels; }
-  int64_t most_bytes() const { return rows_at_once_ * row_length_ * static_cast<int64_t>(sizeof(T)); }
+
+  Stores row_stores() const {
+    constexpr auto size = static_cast<int64_t>(sizeof(T));
+    const Strides& in = p_.input_strides;
+    if (!p_.stream || (p_.geometry.w().in > 1 && in.w != channels())) return Stores::cached;
+    const int64_t column = layout == Layout::channels_first ? in.c : channels();
+    return stream_stores(p_.grad_input, in.n * size, in.d * size, in.h * size, row_length_ * size, column * size);
+  }
 
   // How many rows from h on are read alike, period by period.
   int64_t alike(int64_t h, int64_t period) const {
@@ -153,11 +155,10 @@ class GatherBackward {
   const int64_t row_length_;
   const int64_t period_;
   const int64_t rows_at_once_;  // a multiple of the period, or one
-  const bool stream_;           // rows of grad_input go past the caches
+  const Stores stores_;
   Scratch scratch_;
   const RowWindows windows_;
   const RowGather<T, layout> gather_rows_;
-  LineBuffer lines_;
   GradientRows<T>* const read_by_;  // of each row of a period
   GradientRow<T> readers_[most_taps];
 };

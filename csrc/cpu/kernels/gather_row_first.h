@@ -153,20 +153,23 @@ class AnyGather {
 // Stores phases woven into consecutive elements, the first `count` of them.
 template <class T, int stride, int... k>
 VOXPOOL_INLINE void store_woven(T* to, const Vector<typename GradientLanes<T>::Lane> (&phases)[stride], int64_t count,
-                                std::integer_sequence<int, k...>) {
+                                Stores stores, std::integer_sequence<int, k...>) {
   using Lane = typename GradientLanes<T>::Lane;
   constexpr int n = lanes<Lane>;
   if (count >= stride * n) {
-    (GradientLanes<T>::store(to + k * n, weave<Lane, k>(phases)), ...);
+    (GradientLanes<T>::store_first(to + k * n, weave<Lane, k>(phases), n, stores), ...);
   } else {
-    (GradientLanes<T>::store_range(to + k * n, weave<Lane, k>(phases), LaneRange<n>(0, count - k * n)), ...);
+    const auto put = [&](T* at, const Vector<Lane>& v, int64_t left) VOXPOOL_LAMBDA_INLINE {
+      if (left > 0) GradientLanes<T>::store_first(at, v, left, stores);
+    };
+    (put(to + k * n, weave<Lane, k>(phases), count - k * n), ...);
   }
 }
 
 // The elements of the blocks from m on.
 template <class T, class W, bool all_exist>
 VOXPOOL_INLINE void gather_blocks(const ColumnsFirst& columns, const GradientRow<T>* rows, int count, int64_t from,
-                                  int64_t m, T* grad_input) {
+                                  int64_t m, Stores stores, T* grad_input) {
   using Lane = typename GradientLanes<T>::Lane;
   using Gather = std::conditional_t<W::kernel == 0, AnyGather<T, W, all_exist>, FixedGather<T, W, all_exist>>;
   constexpr int stride = W::stride, blocks = W::blocks, n = lanes<Lane>;
@@ -179,14 +182,15 @@ VOXPOOL_INLINE void gather_blocks(const ColumnsFirst& columns, const GradientRow
     Vector<Lane> phases[stride];
     for (int r = 0; r < stride; ++r) phases[r] = sums[b * stride + r];
     const int64_t column = (m + b * n) * stride;
-    store_woven<T>(grad_input + column, phases, columns.w.in - column, std::make_integer_sequence<int, stride>());
+    store_woven<T>(grad_input + column, phases, columns.w.in - column, stores,
+                   std::make_integer_sequence<int, stride>());
   }
 }
 
 // `fixed` is the number of output rows where it is known to the compiler, else 0.
 template <class T, class W, int fixed>
 VOXPOOL_INLINE void gather_row_of(const ColumnsFirst& columns, const GradientRows<T>& given, int64_t from,
-                                  T* grad_input) {
+                                  Stores stores, T* grad_input) {
   const Axis& w = columns.w;
   constexpr int together = W::blocks * lanes<typename GradientLanes<T>::Lane>;
   const int64_t before = floor_div(w.reach() - w.pad_begin, W::stride);
@@ -197,25 +201,26 @@ VOXPOOL_INLINE void gather_row_of(const ColumnsFirst& columns, const GradientRow
   const int count = fixed == 0 ? given.count : fixed;
   for (int64_t m = 0; m < end; m += together) {
     if (m >= before && m + together - 1 + after < w.out) {
-      gather_blocks<T, W, true>(columns, rows, count, from, m, grad_input);
+      gather_blocks<T, W, true>(columns, rows, count, from, m, stores, grad_input);
     } else {
-      gather_blocks<T, W, false>(columns, rows, count, from, m, grad_input);
+      gather_blocks<T, W, false>(columns, rows, count, from, m, stores, grad_input);
     }
   }
 }
 
 template <class T, class W>
 void gather_rows_first(const ColumnsFirst& given, const RowBlock<T>& block, T* grad_input) {
-  const ColumnsFirst columns = given;  // a copy that no store changes
+  const ColumnsFirst columns = given;  // copies that no store changes
+  const Stores stores = block.stores;
   block.for_each([&](const GradientRows<T>& rows, int64_t from, int64_t to) VOXPOOL_LAMBDA_INLINE {
     if constexpr (W::kernel > 0 && W::stride > 1) {
-      if (rows.count == 1) return gather_row_of<T, W, 1>(columns, rows, from, grad_input + to);
+      if (rows.count == 1) return gather_row_of<T, W, 1>(columns, rows, from, stores, grad_input + to);
     }
     if constexpr (W::kernel > W::stride && W::stride > 1) {
-      if (rows.count == 2) return gather_row_of<T, W, 2>(columns, rows, from, grad_input + to);
-      if (rows.count == 4) return gather_row_of<T, W, 4>(columns, rows, from, grad_input + to);
+      if (rows.count == 2) return gather_row_of<T, W, 2>(columns, rows, from, stores, grad_input + to);
+      if (rows.count == 4) return gather_row_of<T, W, 4>(columns, rows, from, stores, grad_input + to);
     }
-    gather_row_of<T, W, 0>(columns, rows, from, grad_input + to);
+    gather_row_of<T, W, 0>(columns, rows, from, stores, grad_input + to);
   });
 }
 

@@ -54,7 +54,8 @@ VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(cons
 }
 
 template <class T>
-void gather_row_last(const ColumnsLast& given, const GradientRows<T>& rows, int64_t from, T* grad_input) {
+void gather_row_last(const ColumnsLast& given, const GradientRows<T>& rows, int64_t from, Stores stores,
+                     T* grad_input) {
   const ColumnsLast pass = given;  // a copy that no store changes
   using Lane = typename GradientLanes<T>::Lane;
   constexpr int n = lanes<Lane>;
@@ -67,15 +68,15 @@ void gather_row_last(const ColumnsLast& given, const GradientRows<T>& rows, int6
         Vector<Lane> sums[vectors] = {};
         gather_channels<T, vectors>(rows, from, column, pass.channels, c, sums);
 #pragma GCC unroll 4
-        for (int k = 0; k < vectors; ++k) GradientLanes<T>::store(to + c + k * n, sums[k]);
+        for (int k = 0; k < vectors; ++k) GradientLanes<T>::store_first(to + c + k * n, sums[k], n, stores);
       }
     };
     gather(std::integral_constant<int, 4>());
     gather(std::integral_constant<int, 2>());
     gather(std::integral_constant<int, 1>());
     if (c < pass.channels) {
-      const LaneRange<n> left(0, pass.channels - c);
-      GradientLanes<T>::store_range(to + c, gather_last_channels<T>(rows, from, column, pass.channels, c), left);
+      GradientLanes<T>::store_first(to + c, gather_last_channels<T>(rows, from, column, pass.channels, c),
+                                    pass.channels - c, stores);
     }
   }
 }

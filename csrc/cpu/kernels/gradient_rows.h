@@ -34,6 +34,7 @@ struct RowBlock {
   int64_t count;
   int64_t output_step;
   int64_t input_step;  // elements from one row of grad_input to the next
+  Stores stores;
 
   // Calls f(output rows, how much further on they are, offset in grad_input) for every row.
   template <class F>

@@ -2,6 +2,7 @@
 
 #include "cpu/simd/element_lanes.h"
 #include "cpu/simd/partial.h"
+#include "cpu/simd/stream.h"
 
 // The maximum of several rows, element by element: the pass along h and the pass along d are the same, and do not care
 // which memory format the rows come from.
@@ -26,9 +27,10 @@ struct RowTap {
 // Where a pass ends: a row for the next pass, with room for a last vector that reaches past its end ...
 template <class E, Track track>
 struct ToReducedRow {
-  static constexpr bool has_room = true;
   ReducedRow<E> row;
 
+  // Whether a vector that reaches past the end of a row is better than one that overlaps the vector before it.
+  VOXPOOL_INLINE bool takes_part() const { return true; }
   // The same, `lanes` further on.
   VOXPOOL_INLINE ToReducedRow after(int64_t lanes) const {
     return {{row.values + lanes, tracks_taps(track) ? row.codes + lanes : nullptr}};
@@ -42,26 +44,28 @@ struct ToReducedRow {
 // ... or the output itself.
 template <class E, Track track>
 struct ToOutput {
-  static constexpr bool has_room = false;
   typename E::Raw* values;
   uint8_t* codes;
   bool relu;
+  Stores stores;  // of values
 
+  // No line is to be streamed twice.
+  VOXPOOL_INLINE bool takes_part() const { return stores != Stores::cached; }
   VOXPOOL_INLINE ToOutput after(int64_t lanes) const {
-    return {values + lanes, tracks_taps(track) ? codes + lanes : nullptr, relu};
+    return {values + lanes, tracks_taps(track) ? codes + lanes : nullptr, relu, stores};
   }
   VOXPOOL_INLINE void put(int64_t i, Best<E, track> best, int64_t length) const {
     using Lane = typename E::Lane;
     constexpr int n = lanes<Lane>;
     if (relu) best.rectify();
-    if (i + n <= length) {
-      store(values + i, E::encode(best.value));
-      if constexpr (tracks_taps(track)) store_codes<Lane>(codes + i, best.code);
-      return;
+    store_first(values + i, E::encode(best.value), length - i, stores);
+    if constexpr (tracks_taps(track)) {
+      if (i + n <= length) {
+        store_codes<Lane>(codes + i, best.code);
+      } else {
+        store_codes<Lane>(codes + i, best.code, LaneRange<n>(0, length - i));
+      }
     }
-    const LaneRange<n> left(0, length - i);
-    store_range(values + i, E::encode(best.value), left);
-    if constexpr (tracks_taps(track)) store_codes<Lane>(codes + i, best.code, left);
   }
 };
 
@@ -110,6 +114,36 @@ void merge_rows_of(const Merge<E> given, const Sink sink) {
     }
   }
 }
+
+// The last of the planes that an output row takes on its way into its ring: the merge goes on with the planes before
+// it, which lie there already, while the values are in registers.
+template <class E, Track track>
+struct ThroughLastPlane {
+  static constexpr int planes_before = 2;
+  ToReducedRow<E, track> ring;
+  RowTap<E> before[planes_before];
+  Codes<typename E::Lane> code_offset;  // of the last plane
+  ToOutput<E, track> output;
+
+  VOXPOOL_INLINE ThroughLastPlane after(int64_t lanes) const {
+    ThroughLastPlane moved{ring.after(lanes), {}, code_offset, output.after(lanes)};
+    for (int i = 0; i < planes_before; ++i) {
+      moved.before[i] = {before[i].values + lanes, tracks_taps(track) ? before[i].codes + lanes : nullptr,
+                         before[i].code_offset};
+    }
+    return moved;
+  }
+  VOXPOOL_INLINE void put(int64_t i, const Best<E, track>& last, int64_t length) const {
+    ring.put(i, last, length);
+    Best<E, track> best = first_of<E, track>(before[0], i);
+    const Best<E, track> next = first_of<E, track>(before[1], i);
+    best.take(next.value, next.code);
+    Codes<typename E::Lane> code{};
+    if constexpr (tracks_taps(track)) code = last.code + code_offset;
+    best.take(last.value, code);
+    output.put(i, best, length);
+  }
+};
 
 template <class E, Track track, class Sink>
 void merge_rows(const Merge<E>& merge, const Sink& sink) {

@@ -68,7 +68,7 @@ VOXPOOL_INLINE void reduce_window_row_first(const ColumnPass& pass, const InputR
 
   for (int64_t i = 0; i < length; i += n) {
     // Without room behind the row, the last vector overlaps the one before it.
-    const int64_t at = Sink::has_room || i + n <= length ? i : length < n ? 0 : length - n;
+    const int64_t at = sink.takes_part() || i + n <= length ? i : length < n ? 0 : length - n;
     const int64_t column = pass.columns.begin + at, position = pass.w.start(column);
     Best<E, track> best{};
     if (position >= 0 && position + span <= readable) {

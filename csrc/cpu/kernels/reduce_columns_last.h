@@ -35,7 +35,7 @@ VOXPOOL_INLINE Best<E, track> reduce_channels(const InputRow<E>* rows, RowCount 
 
 template <class E, Track track, int kernel, class RowCount, class Sink>
 VOXPOOL_INLINE void reduce_columns_last_of(const ColumnPass& given, const InputRow<E>* rows, RowCount row_count,
-                                           Sink sink) {
+                                           int64_t next_window, Sink sink) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
   constexpr int n = lanes<Raw>;
@@ -48,6 +48,9 @@ VOXPOOL_INLINE void reduce_columns_last_of(const ColumnPass& given, const InputR
   // Columns of a window that the one before it did not span.
   const int64_t span = pass.w.reach() < pass.w.in ? pass.w.reach() + 1 : pass.w.in;
   const int64_t new_columns = pass.w.stride < span ? pass.w.stride : span;
+  // What follows a row is its successor in the next window, which may lie behind other rows of this one.
+  const int64_t row_size = pass.w.in * pass.column_stride, skipped = next_window - row_size;
+  constexpr int64_t ahead = prefetch_bytes / static_cast<int64_t>(sizeof(Raw));
 
   for (int64_t column = pass.columns.begin; column < pass.columns.end; ++column) {
     const OutputTaps& column_taps = pass.tables.taps(column);
@@ -57,7 +60,7 @@ VOXPOOL_INLINE void reduce_columns_last_of(const ColumnPass& given, const InputR
     const int64_t at = (column - pass.columns.begin) * pass.channels;
     const Codes<Lane> first_code = splat_code<Lane>(taps.begin * pass.code_step);
     for (int r = 0; r < row_count; ++r) {
-      const Raw* end = rows[r].data + last + pass.channels;
+      const Raw* end = rows[r].data + last + pass.channels + (last + ahead < row_size ? 0 : skipped);
       for (int64_t i = new_columns * pass.column_stride; i > 0; i -= line) prefetch(end - i, prefetch_bytes);
     }
 
@@ -85,11 +88,11 @@ void reduce_columns_last(const ColumnPass& pass, InputRows<E> rows, const Sink& 
     const Sink to = sink.after(i * rows.output_step);
     if (rows.count == 1) {
       const InputRow<E> row{rows.data(0, i), rows.rows[0].code};
-      reduce_columns_last_of<E, track, kernel>(pass, &row, std::integral_constant<int, 1>(), to);
+      reduce_columns_last_of<E, track, kernel>(pass, &row, std::integral_constant<int, 1>(), rows.input_step, to);
     } else {
       InputRow<E> window[most_rows_together];
       for (int r = 0; r < rows.count; ++r) window[r] = {rows.data(r, i), rows.rows[r].code};
-      reduce_columns_last_of<E, track, kernel>(pass, window, rows.count, to);
+      reduce_columns_last_of<E, track, kernel>(pass, window, rows.count, rows.input_step, to);
     }
   }
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "cpu/kernels/line_buffer.h"
 #include "cpu/kernels/reduce_columns.h"
 #include "cpu/kernels/row_ring.h"
 #include "cpu/kernels/tap_offsets.h"
@@ -36,7 +35,8 @@ class Separable {
         channels_(layout == Layout::channels_first ? 1 : g_.channels),
         dense_output_(p_.output_strides.w == channels_ &&
                       (layout == Layout::channels_first || p_.output_strides.c == 1)),
-        stream_(p_.stream && dense_output_),
+        value_stores_(stores_of(p_.output, sizeof(Raw))),
+        index_stores_(stores_of(p_.indices, sizeof(int64_t))),
         rows_at_once_(cpu::rows_at_once(plan, channels_)),
         row_capacity_(plan.columns * channels_ + 2 * lanes<Lane>),
         strip_capacity_(plan.rows * plan.columns * channels_ + 2 * lanes<Lane>),
@@ -49,11 +49,6 @@ class Separable {
         row_ring_(g_.h().in, row_slots(), row_capacity_, tracks_taps(track), scratch_),
         plane_ring_(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track), scratch_) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
-    if (stream_) {
-      value_lines_ = LineBuffer(longest_run() * sizeof(Raw), scratch_);
-      if (p_.taps != nullptr) code_lines_ = LineBuffer(longest_run(), scratch_);
-      if (p_.indices != nullptr) index_lines_ = LineBuffer(plan_.columns * channels_ * sizeof(int64_t), scratch_);
-    }
     if constexpr (tracks_taps(track)) {
       final_codes_ = scratch_.template take<uint8_t>(strip_capacity_);
       tap_offsets_ = TapOffsets(g_, p_.code, index_step_);
@@ -66,11 +61,7 @@ class Separable {
   void run(int64_t begin, int64_t end) {
     Tiles tiles(g_, layout_, plan_, begin);
     for (int64_t unit = begin; unit < end; ++unit) run_tile(tiles.next());
-    if (!stream_) return;
-    value_lines_.finish();
-    code_lines_.finish();
-    index_lines_.finish();
-    finish_stream();
+    if (p_.stream) finish_stream();
   }
 
  private:
@@ -80,15 +71,17 @@ class Separable {
                     RowRing<E>::bytes(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track));
     if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
     if constexpr (tracks_taps(track)) bytes += Scratch::bytes_for<uint8_t>(strip_capacity_);
-    if (stream_) {
-      bytes += LineBuffer::bytes(longest_run() * sizeof(Raw)) + LineBuffer::bytes(longest_run()) +
-               LineBuffer::bytes(plan_.columns * channels_ * sizeof(int64_t));
-    }
     return bytes;
   }
 
-  // Lanes of the rows that are finished together on their way past the caches.
-  int64_t longest_run() const { return rows_at_once_ * plan_.columns * channels_; }
+  // Channels-last vectors that reach past the last channel are overwritten by the next column.
+  Stores stores_of(const void* results, int64_t size) const {
+    const Strides& out = p_.output_strides;
+    const bool first = layout_ == Layout::channels_first;
+    if (!p_.stream || !dense_output_ || (!first && channels_ * size % vector_bytes != 0)) return Stores::cached;
+    return stream_stores(results, out.n * size, out.d * size, out.h * size, (first ? out.c : channels_) * size,
+                         g_.w().out * channels_ * size, plan_.columns * channels_ * size);
+  }
 
   // Room for the rows of one window, and of those that are reduced together with it.
   int64_t row_slots() const {
@@ -213,11 +206,15 @@ class Separable {
   void merge_planes(const Tile& t, int64_t od) {
     const OutputTaps& planes = d_taps_[od];
     const int count = static_cast<int>(planes.taps.size());
-    for (int i = 0; i < count; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
+    const int64_t last = planes.position + (count - 1) * g_.d().dilation;
+    for (int i = 0; i < count - 1; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
+    if (count == 3 && g_.h().kernel == 3 && !h_together_ && rows_adjoin_ && !plane_ring_.holds(last, last)) {
+      return merge_with_last_plane(t, od, last);
+    }
+    keep_plane(t, last);
 
-    const int64_t at_once = !rows_adjoin_ ? 1 : stream_ ? rows_at_once_ : t.h.size();
-    for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
-      rows = std::min(at_once, t.h.end - oh);
+    const int64_t rows = rows_adjoin_ ? t.h.size() : 1;
+    for (int64_t oh = t.h.begin; oh < t.h.end; oh += rows) {
       for (int i = 0; i < count; ++i) {
         const ReducedRow<E> kept =
             plane_ring_.row(planes.position + i * g_.d().dilation, (oh - t.h.begin) * row_length_);
@@ -225,6 +222,26 @@ class Separable {
       }
       const Merge<E> merge{plane_taps_, count, rows * row_length_};
       finish_rows(t, od, oh, rows, [&](const Output& to) { merge_rows<E, track>(merge, to); });
+    }
+  }
+
+  // The same for windows of three planes and rows, where the last plane is not in its ring yet.
+  void merge_with_last_plane(const Tile& t, int64_t od, int64_t last) {
+    const OutputTaps& planes = d_taps_[od];
+    plane_ring_.put(last, last);
+    for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
+      rows = mergeable(t, oh);
+      const int64_t lane = (oh - t.h.begin) * row_length_;
+      const Merge<E> merge = reduced_rows(last, oh, rows);
+      const auto tap = [&](int i) -> RowTap<E> {
+        const ReducedRow<E> kept = plane_ring_.row(planes.position + i * g_.d().dilation, lane);
+        return {kept.values, kept.codes, (planes.taps.begin + i) * p_.code.step[0]};
+      };
+      finish_rows(t, od, oh, rows, [&](const Output& to) {
+        const auto code = splat_code<Lane>(tap(2).code_offset);
+        merge_rows<E, track>(
+            merge, ThroughLastPlane<E, track>{Reduced{plane_ring_.row(last, lane)}, {tap(0), tap(1)}, code, to});
+      });
     }
   }
 
@@ -236,17 +253,12 @@ class Separable {
     const int64_t at = output_volume_ + od * out.d + oh * out.h + t.w.begin * out.w;
     Raw* values = dense_output_ ? static_cast<Raw*>(p_.output) + at : final_values_;
     uint8_t* codes = dense_output_ && p_.taps != nullptr ? static_cast<uint8_t*>(p_.taps) + at : final_codes_;
-    if (stream_) {
-      values = value_lines_.take(values, rows * row_length_);
-      if (p_.taps != nullptr) codes = code_lines_.take(codes, rows * row_length_);
-    }
-    produce(Output{values, codes, p_.relu});
+    produce(Output{values, codes, p_.relu, value_stores_});
     if (!dense_output_) scatter_row(t.w.size(), at);
     if constexpr (tracks_taps(track)) {
       if (p_.indices == nullptr) return;
       for (int64_t i = 0; i < rows; ++i) {
-        int64_t* const to = p_.indices + at + i * out.h;
-        write_indices(t.w, od, oh + i, codes + i * row_length_, stream_ ? index_lines_.take(to, row_length_) : to);
+        write_indices(t.w, od, oh + i, codes + i * row_length_, p_.indices + at + i * out.h);
       }
     }
   }
@@ -269,11 +281,12 @@ class Separable {
     const int64_t row = g_.d().start(od) * index_step_[0] + g_.h().start(oh) * index_step_[1];
     const int64_t step = w.stride * index_step_[2];
     const int64_t base = row + w.start(columns.begin) * index_step_[2];
-    if (channels_ == 1 && out.w == 1) return tap_offsets_.positions(codes, columns.size(), base, step, indices);
+    if (channels_ == 1 && out.w == 1)
+      return tap_offsets_.positions(codes, columns.size(), base, step, indices, index_stores_);
     for (int64_t i = 0; i < columns.size(); ++i, codes += channels_) {
       int64_t* to = indices + i * out.w;
       if (out.c == 1) {
-        tap_offsets_.positions(codes, channels_, base + i * step, 0, to);
+        tap_offsets_.positions(codes, channels_, base + i * step, 0, to, index_stores_);
       } else {
         for (int64_t c = 0; c < channels_; ++c) to[c * out.c] = base + i * step + tap_offsets_[codes[c]];
       }
@@ -285,11 +298,11 @@ class Separable {
   const Geometry& g_;
   const Layout layout_;
   const Plan& plan_;
-  const bool h_together_;         // windows do not overlap along h, nor
-  const bool d_together_;         // along d: their rows are reduced together
-  const int64_t channels_;        // lanes per column
-  const bool dense_output_;       // a row of the output is one run of memory
-  const bool stream_;             // rows of the output go past the caches
+  const bool h_together_;    // windows do not overlap along h, nor
+  const bool d_together_;    // along d: their rows are reduced together
+  const int64_t channels_;   // lanes per column
+  const bool dense_output_;  // a row of the output is one run of memory
+  const Stores value_stores_, index_stores_;
   const int64_t rows_at_once_;    // at most
   const int64_t row_capacity_;    // lanes of a row, and room for a vector that reaches past it
   const int64_t strip_capacity_;  // the same for the rows of a tile
@@ -303,7 +316,6 @@ class Separable {
   Raw* final_values_ = nullptr;  // of a row, where the output is not dense
   uint8_t* final_codes_ = nullptr;
   TapOffsets tap_offsets_;
-  LineBuffer value_lines_, code_lines_, index_lines_;
   const Raw* input_end_;
 
   // Of the current tile.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/problem.h"
+#include "cpu/simd/stream.h"
 #include "cpu/simd/widen.h"
 
 // From tap codes to flat positions in the input.
@@ -47,7 +48,7 @@ class TapOffsets {
   }
 
   // to[i] = base + i * step + the offset of codes[i].
-  void positions(const uint8_t* codes, int64_t count, int64_t base, int64_t step, int64_t* to) const {
+  void positions(const uint8_t* codes, int64_t count, int64_t base, int64_t step, int64_t* to, Stores stores) const {
     constexpr int n = lanes<int32_t>, half = lanes<int64_t>;
     if (!narrow_ || count < n) {
       for (int64_t i = 0; i < count; ++i) to[i] = base + i * step + (*this)[codes[i]];
@@ -63,8 +64,9 @@ class TapOffsets {
       const Vector<int32_t> code = widen_bytes(codes + at);
       const Vector<int32_t> offset = code * f0 + (code * r0 >> shift) * f1 + (code * r1 >> shift) * f2;
       const Vector<int64_t> first = ramp + at * step;
-      store(to + at, widen_low(offset) + first);
-      store(to + at + half, widen_high(offset) + (first + half * step));
+      // What the vector before has stored is not stored again.
+      if (at + half > i) store_first(to + at, widen_low(offset) + first, half, stores);
+      store_first(to + at + half, widen_high(offset) + (first + half * step), half, stores);
     }
   }
 

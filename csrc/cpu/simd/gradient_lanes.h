@@ -2,6 +2,7 @@
 
 #include "core/element.h"
 #include "cpu/simd/partial.h"
+#include "cpu/simd/stream.h"
 #include "cpu/simd/tap_lanes.h"
 
 // Gradients in memory and as the lanes they are added in: 16-bit floats are widened to float and rounded once.
@@ -13,12 +14,11 @@ struct GradientLanes {
   using Lane = T;
 
   VOXPOOL_INLINE static Vector<Lane> load(const T* from) { return VOXPOOL_UNIT::load(from); }
-  VOXPOOL_INLINE static void store(T* to, Vector<Lane> v) { VOXPOOL_UNIT::store(to, v); }
   VOXPOOL_INLINE static Vector<Lane> load_range(const T* from, const LaneRange<lanes<Lane>>& range) {
     return VOXPOOL_UNIT::load_range(from, range, T{});
   }
-  VOXPOOL_INLINE static void store_range(T* to, Vector<Lane> v, const LaneRange<lanes<Lane>>& range) {
-    VOXPOOL_UNIT::store_range(to, v, range);
+  VOXPOOL_INLINE static void store_first(T* to, Vector<Lane> v, int64_t count, Stores stores) {
+    VOXPOOL_UNIT::store_first(to, v, count, stores);
   }
 };
 
@@ -69,29 +69,17 @@ struct GradientLanes<Half<mantissa>> {
     std::memcpy(&bits, from, sizeof bits);
     return widen(bits);
   }
-  VOXPOOL_INLINE static void store(T* to, Vector<float> v) {
-    const HalfVector bits = narrow(v);
-    std::memcpy(to, &bits, sizeof bits);
-  }
 #else
   VOXPOOL_INLINE static Vector<float> load(const T* from) {
     float wide[lanes<float>];
     for (int i = 0; i < lanes<float>; ++i) wide[i] = to_float(from[i]);
     return VOXPOOL_UNIT::load(wide);
   }
-  VOXPOOL_INLINE static void store(T* to, Vector<float> v) {
-    float wide[lanes<float>];
-    VOXPOOL_UNIT::store(wide, v);
-    for (int i = 0; i < lanes<float>; ++i) to[i] = voxpool::narrow<T>(wide[i]);
-  }
 #endif
 
 #if defined(__AVX512BW__)
   VOXPOOL_INLINE static Vector<float> load_range(const T* from, const LaneRange<lanes<float>>& range) {
     return widen(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(range.bits), from));
-  }
-  VOXPOOL_INLINE static void store_range(T* to, Vector<float> v, const LaneRange<lanes<float>>& range) {
-    _mm256_mask_storeu_epi16(to, static_cast<__mmask16>(range.bits), narrow(v));
   }
 #else
   VOXPOOL_INLINE static Vector<float> load_range(const T* from, const LaneRange<lanes<float>>& range) {
@@ -100,13 +88,31 @@ struct GradientLanes<Half<mantissa>> {
     if (begin < end) std::memcpy(part + begin, from + begin, (end - begin) * sizeof(T));
     return load(part);
   }
-  VOXPOOL_INLINE static void store_range(T* to, Vector<float> v, const LaneRange<lanes<float>>& range) {
-    T part[lanes<float>];
-    store(part, v);
-    const auto [begin, end] = range;
-    if (begin < end) std::memcpy(to + begin, part + begin, (end - begin) * sizeof(T));
-  }
 #endif
+
+  VOXPOOL_INLINE static void store_first(T* to, Vector<float> v, int64_t count, Stores stores) {
+    constexpr int n = lanes<float>;
+#if defined(__AVX2__)
+    const HalfVector bits = narrow(v);
+#else
+    struct {
+      T of[n];
+    } bits;
+    for (int i = 0; i < n; ++i) bits.of[i] = voxpool::narrow<T>(v[i]);
+#endif
+    const int64_t bytes = (count < n ? count : n) * static_cast<int64_t>(sizeof(T));
+    if (count >= n) {
+      store_all(to, bits, stores);
+    } else if (stores != Stores::cached) {
+      stream_first(to, bits, bytes);
+    } else {
+#if defined(__AVX512BW__)
+      _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1 << count) - 1), bits);
+#else
+      std::memcpy(to, &bits, static_cast<size_t>(bytes));
+#endif
+    }
+  }
 };
 
 // Adds the gradients where the mask is set.

@@ -1,0 +1,49 @@
+#include "cpu/streaming.h"
+
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace voxpool::cpu {
+
+int64_t last_level_bytes() {
+  constexpr int64_t usual = int64_t{32} << 20;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+  static const int64_t third_level = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return third_level > 0 ? third_level : usual;
+#else
+  return usual;
+#endif
+}
+
+bool is_resident([[maybe_unused]] const void* memory, [[maybe_unused]] int64_t bytes) {
+#if defined(__linux__)
+  static const int64_t page = sysconf(_SC_PAGESIZE);
+  const auto there = [](uintptr_t address) {
+    unsigned char state = 0;
+    void* const begin = reinterpret_cast<void*>(address / page * page);
+    return mincore(begin, static_cast<size_t>(page), &state) == 0 && (state & 1) != 0;
+  };
+  const auto begin = reinterpret_cast<uintptr_t>(memory);
+  return bytes > 0 && there(begin) && there(begin + bytes / 2) && there(begin + bytes - 1);
+#else
+  return false;
+#endif
+}
+
+bool worth_streaming(const Forward& p, int64_t bytes) {
+  if (bytes < 2 * last_level_bytes()) return false;
+  const int64_t outputs = p.geometry.batch * p.geometry.channels * p.geometry.output_volume();
+  return is_resident(p.output, outputs * static_cast<int64_t>(size_of(p.dtype))) &&
+         (p.indices == nullptr || is_resident(p.indices, outputs * static_cast<int64_t>(sizeof(int64_t))));
+}
+
+bool worth_streaming(const Backward& p, int64_t bytes) {
+  if (bytes < 2 * last_level_bytes()) return false;
+  const int64_t inputs = p.geometry.batch * p.geometry.channels * p.geometry.input_volume();
+  return is_resident(p.grad_input, inputs * static_cast<int64_t>(size_of(p.dtype)));
+}
+
+}  // namespace voxpool::cpu
