@@ -3,6 +3,7 @@
 #include "core/axis.h"
 #include "cpu/kernels/axis_tables.h"
 #include "cpu/kernels/merge_rows.h"
+#include "cpu/kernels/narrow_columns.h"
 #include "cpu/tile_plan.h"
 
 // What the pass along w works on: rows as they lie in memory, and where their vectors may be read.
@@ -35,7 +36,11 @@ class ColumnTables {
     padded_ = padded;
   }
 
+  // Channels-last with few channels asks for vectors of several columns instead.
+  explicit ColumnTables(const NarrowColumns& narrow) : narrow_(narrow) {}
+
   VOXPOOL_INLINE const OutputTaps& taps(int64_t column) const { return taps_[column]; }
+  VOXPOOL_INLINE const NarrowColumns& narrow() const { return narrow_; }
 
   template <class Lane>
   VOXPOOL_INLINE Codes<Lane> first_taps(int64_t column) const {
@@ -49,6 +54,7 @@ class ColumnTables {
   }
 
   TapTable taps_;
+  NarrowColumns narrow_;
   const uint8_t* first_tap_ = nullptr;
   int64_t padded_ = 0;
 };
@@ -66,7 +72,7 @@ struct ColumnPass {
   // Elements that may be loaded from here on.
   template <class Raw>
   VOXPOOL_INLINE int64_t readable(const Raw* row) const {
-    return readable_end == nullptr ? w.in : static_cast<const Raw*>(readable_end) - row;
+    return readable_end == nullptr ? w.in * channels : static_cast<const Raw*>(readable_end) - row;
   }
 };
 

@@ -40,12 +40,15 @@ class Separable {
         rows_at_once_(cpu::rows_at_once(plan, channels_)),
         row_capacity_(plan.columns * channels_ + 2 * lanes<Lane>),
         strip_capacity_(plan.rows * plan.columns * channels_ + 2 * lanes<Lane>),
-        reduce_to_row_(select_reduce_columns<E, track, Reduced>(layout, g_.w())),
-        reduce_to_output_(select_reduce_columns<E, track, Output>(layout, g_.w())),
+        narrow_(track != Track::taps_in_any_order && layout == Layout::channels_last &&
+                columns_are_narrow<E>(g_.w(), channels_, plan.columns, p_.input_strides.w)),
+        reduce_to_row_(select_reduce_columns<E, track, Reduced>(layout, g_.w(), narrow_)),
+        reduce_to_output_(select_reduce_columns<E, track, Output>(layout, g_.w(), narrow_)),
         scratch_(scratch_bytes()),
         d_taps_(g_.d(), scratch_),
         h_taps_(g_.h(), scratch_),
-        columns_(g_.w(), layout, scratch_),
+        columns_(narrow_ ? ColumnTables(NarrowColumns(g_.w(), channels_, lanes<Raw>, p_.code.step[2], scratch_))
+                         : ColumnTables(g_.w(), layout, scratch_)),
         row_ring_(g_.h().in, row_slots(), row_capacity_, tracks_taps(track), scratch_),
         plane_ring_(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track), scratch_) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
@@ -66,9 +69,11 @@ class Separable {
 
  private:
   int64_t scratch_bytes() const {
-    int64_t bytes = TapTable::bytes(g_.d()) + TapTable::bytes(g_.h()) + ColumnTables::bytes(g_.w(), layout_) +
-                    RowRing<E>::bytes(g_.h().in, row_slots(), row_capacity_, tracks_taps(track)) +
-                    RowRing<E>::bytes(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track));
+    int64_t bytes =
+        TapTable::bytes(g_.d()) + TapTable::bytes(g_.h()) +
+        (narrow_ ? NarrowColumns::bytes(g_.w(), channels_, lanes<Raw>) : ColumnTables::bytes(g_.w(), layout_)) +
+        RowRing<E>::bytes(g_.h().in, row_slots(), row_capacity_, tracks_taps(track)) +
+        RowRing<E>::bytes(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track));
     if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
     if constexpr (tracks_taps(track)) bytes += Scratch::bytes_for<uint8_t>(strip_capacity_);
     return bytes;
@@ -306,6 +311,7 @@ class Separable {
   const int64_t rows_at_once_;    // at most
   const int64_t row_capacity_;    // lanes of a row, and room for a vector that reaches past it
   const int64_t strip_capacity_;  // the same for the rows of a tile
+  const bool narrow_;             // channels-last with several columns to a vector
   const ReduceColumns<E, Reduced> reduce_to_row_;
   const ReduceColumns<E, Output> reduce_to_output_;
   Scratch scratch_;
