@@ -67,9 +67,10 @@ $(STAMPS)/torch-$(TORCH): $(STAMPS)/tools
 	$(PY) -m pip install "torch==$(TORCH)"
 	rm -f $(STAMPS)/torch-* && touch $@
 
+# torch is named again for the resolver: every torchvision asks for one torch, and the newest would replace this one.
 $(STAMPS)/extras: pyproject.toml $(STAMPS)/torch-$(TORCH)
 	$(PY) setup.py --print-extras demo test > $@
-	$(PY) -m pip install --requirement $@
+	$(PY) -m pip install "torch==$(TORCH)" --requirement $@
 
 $(STAMPS)/bench: $(STAMPS)/extras
 	$(PY) setup.py --print-extras bench > $@.txt
