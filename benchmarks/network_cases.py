@@ -59,8 +59,8 @@ NETWORKS = (
     _medical("BasicUNet", "BasicUNet", _CUBE),
     _medical("RegUNet", "RegUNet", (1, 2, 96, 96, 96), in_channels=2, num_channel_initial=32, depth=3),
     _medical("AHNet", "AHNet", (1, 1, 128, 128, 64)),
-    _medical("DenseNet-121", "DenseNet121", (2, *_CUBE[1:]), in_channels=1, out_channels=2),
-    _medical("ResNet-50", "resnet50", (2, *_CUBE[1:]), n_input_channels=1, num_classes=2),
-    _medical("SE-ResNet-50", "SEResNet50", (2, *_CUBE[1:]), in_channels=1, num_classes=2),
+    _medical("DenseNet-121", "DenseNet121", _CUBE, in_channels=1, out_channels=2),
+    _medical("ResNet-50", "resnet50", _CUBE, n_input_channels=1, num_classes=2),
+    _medical("SE-ResNet-50", "SEResNet50", _CUBE, in_channels=1, num_classes=2),
     Network("CT classifier", "keras", _keras, _CT),
 )

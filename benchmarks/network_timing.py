@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 import voxpool
 
 ROUTES: dict[str, Callable[[], AbstractContextManager[None]]] = {"torch": nullcontext, "voxpool": voxpool.enabled}
-_PROFILED = 3  # runs that pooling's own time is the median of
+_PROFILED = 2  # runs that pooling's own time is the median of
 _OURS = {f"voxpool::max_pool{dims}d" for dims in (1, 2, 3)}
 
 

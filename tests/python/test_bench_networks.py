@@ -126,10 +126,10 @@ def test_a_failure_and_a_pooling_not_taken_are_shown(tmp_path, capsys):
 
 
 def test_what_cannot_be_measured_is_refused_in_one_line(capsys, monkeypatch):
-    assert networks.main(["--only", "BasicUNet,LeNet"]) == 2
-    assert "unknown network 'LeNet'" in capsys.readouterr().err
     absent = Network("absent", "no_such_package", nn.Identity, (1,))
     monkeypatch.setattr(network_cases, "NETWORKS", (absent,))
+    assert networks.main(["--only", "absent,LeNet"]) == 2
+    assert "unknown network 'LeNet': choose from absent" in capsys.readouterr().err
     assert networks.main([]) == 2
     assert capsys.readouterr().err == (
         "benchmarks/networks.py: missing no_such_package: pip install 'voxpool[models]'\n"
