@@ -1,4 +1,4 @@
-"""The examples run as they stand and print what the README quotes."""
+"""The examples run, the long one for a few steps, and print what the README quotes."""
 
 import re
 import subprocess
@@ -33,7 +33,10 @@ PRINTED = {
         "padded    [[-1.0, -3.0], [-2.0, -4.0]]",
         "network   (8, 1)",
     ],
+    "unet_brain.py": ["falls\n", "white matter  Dice 0.", "picture   unet_brain.png"],
 }
+# What would take long as it stands.
+ARGUMENTS = {"unet_brain.py": ["--steps", "8"]}
 
 
 def test_no_example_is_forgotten():
@@ -44,12 +47,14 @@ def test_no_example_is_forgotten():
 def test_example(name, tmp_path):
     # Keras makes arrays of tensors with a keyword that torch does not know.
     warnings = ["-W", "error", "-W", "ignore:__array__ implementation:DeprecationWarning"]
-    command = [sys.executable, *warnings, EXAMPLES / name]
+    command = [sys.executable, *warnings, EXAMPLES / name, *ARGUMENTS.get(name, [])]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     for line in PRINTED[name]:
         assert line in run.stdout
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["unet_brain.png"] * (name == "unet_brain.py")
 
 
 README = Path(__file__).parents[2] / "README.md"
