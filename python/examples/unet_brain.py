@@ -113,7 +113,7 @@ model = UNet()
 losses = train(model, t1[:, :half], tissues[:, :half], options.steps)
 few = max(1, len(losses) // 4)
 first, last = (sum(part) / few for part in (losses[:few], losses[-few:]))
-print(f"loss      {first:.2f} to {last:.2f},", "falls" if last < first else "does not fall")
+print(f"loss      {first:.2f} to {last:.2f}")
 
 front = tuple(slice(begin, end - (end - begin) % 4) for begin, end in zip((0, half, 0), t1.shape, strict=True))
 with torch.inference_mode():

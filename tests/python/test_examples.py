@@ -33,7 +33,7 @@ PRINTED = {
         "padded    [[-1.0, -3.0], [-2.0, -4.0]]",
         "network   (8, 1)",
     ],
-    "unet_brain.py": ["falls\n", "white matter  Dice 0.", "picture   unet_brain.png"],
+    "unet_brain.py": ["white matter  Dice 0.", "picture   unet_brain.png"],
 }
 # What would take long as it stands.
 ARGUMENTS = {"unet_brain.py": ["--steps", "8"]}
@@ -53,8 +53,10 @@ def test_example(name, tmp_path):
     assert run.stderr == ""
     for line in PRINTED[name]:
         assert line in run.stdout
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
-    assert [path.name for path in tmp_path.iterdir()] == ["unet_brain.png"] * (name == "unet_brain.py")
+    if name == "unet_brain.py":
+        first, last = map(float, re.search(r"loss +(\S+) to (\S+)", run.stdout).groups())
+        assert last < 0.8 * first  # patches are random: without learning, too, the last may be easier than the first
+        assert (tmp_path / "unet_brain.png").read_bytes().startswith(b"\x89PNG")
 
 
 README = Path(__file__).parents[2] / "README.md"
