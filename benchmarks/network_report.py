@@ -22,8 +22,7 @@ _NOTES = (
 def show(results: dict[str, Any]) -> None:
     """Prints the machine, a line for each network and work, and what they come to together."""
     screen = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    packages = {name: version for name, version in results["packages"].items() if name != "torch"}
-    screen.print(report.opening({"machine": results["machine"], "peers": packages}, {}), soft_wrap=True)
+    screen.print(report.opening(results, {}), soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("network", "input", "work"):
         table.add_column(name, no_wrap=True)

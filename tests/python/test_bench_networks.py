@@ -78,7 +78,7 @@ def test_a_wrong_result_has_no_time():
 
 def handmade(*rows):
     machine = {**run.machine(2), "processor": "a processor"}
-    return {"machine": machine, "packages": {"torch": "2.11.0", "monai": "1.0"}, "repeats": 5, "rows": list(rows)}
+    return {"machine": machine, "packages": {"monai": "1.0"}, "repeats": 5, "rows": list(rows)}
 
 
 def row(name, work, theirs, ours):
@@ -106,7 +106,7 @@ def test_results_are_shown_and_drawn_again(tmp_path, capsys):
     assert ["one", "1×1×8×8×8", "training", "4", "6", "5", "1.20", "25.0%", "5.0%"] in lines
     assert "inference: torch ÷ voxpool 1.50 (geometric mean of 2), 1.12 to 2.00" in printed
     assert "training: torch ÷ voxpool 1.20 (geometric mean of 1)" in printed
-    assert "monai 1.0" in printed
+    assert "networks monai 1.0" in printed
     drawn = chart.read_text()
     assert "one, training" in drawn
     assert "2.00×" in drawn

@@ -96,10 +96,13 @@ def place(machine: dict[str, Any]) -> str:
 
 
 def opening(results: dict[str, Any], missing: dict[str, str]) -> Text:
-    """The machine, the versions and the peers that are not there, each with what to do about it."""
+    """The machine, the versions of peers or of the packages that networks are from, and what is missing."""
     machine = results["machine"]
-    peers = ", ".join(f"{name} {version}" for name, version in results["peers"].items() if name != "voxpool")
-    lines = [*(_gpu(machine) if "gpu" in machine else _cpu(machine)), ("peers    ", peers or "none")]
+    lines = _gpu(machine) if "gpu" in machine else _cpu(machine)
+    for key, title in (("peers", "peers    "), ("packages", "networks ")):
+        if key in results:
+            versions = [f"{name} {version}" for name, version in results[key].items() if name != "voxpool"]
+            lines.append((title, ", ".join(versions) or "none"))
     lines += [("missing  ", f"{name}: {remedy}") for name, remedy in missing.items()]
     return Text("\n").join(Text.assemble((name, "bold"), text) for name, text in lines)
 
