@@ -10,13 +10,12 @@ from numbers import Number
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
-from voxpool import _C
-from voxpool._arguments import Ints, Padding, canonical, torch_takes
+from voxpool import _C, _onnx
+from voxpool._arguments import Ints, Padding, canonical
 
 __all__ = ["max_pool1d", "max_pool2d", "max_pool3d"]
 
@@ -25,7 +24,6 @@ _VALUES = {dims: f"max_pool{dims}d" for dims in (1, 2, 3)}
 _INDICES = {dims: f"max_pool{dims}d_with_indices" for dims in (1, 2, 3)}
 _RELU = {dims: f"_max_pool{dims}d_relu" for dims in (1, 2, 3)}
 _OPS = {name: getattr(torch.ops.voxpool, name) for names in (_VALUES, _INDICES, _RELU) for name in names.values()}
-_ATEN: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 # Parsed arguments of earlier calls. Emptied when full: a program has a handful of poolings, so a full table means that
 # the arguments depend on data and old entries are of no use.
@@ -200,9 +198,6 @@ def call_operator(
 ) -> Any:
     """The pooling through torch.ops, which every kind of tracing understands."""
     arguments = canonical(dims, kernel_size, stride, padding, dilation, ceil_mode)
-    kernel, strides, pads, dilations, ceil = arguments
-    # ONNX has no voxpool operators; its own MaxPool is what torch's operator becomes there.
-    if torch_takes(pads, dims) and torch.onnx.is_in_onnx_export():
-        result = _ATEN[dims](input, kernel, strides or None, pads, dilations, ceil, return_indices)
-        return F.relu(result) if relu else result
+    if torch.onnx.is_in_onnx_export():  # ONNX has no voxpool operators
+        return _onnx.max_pool(dims, input, *arguments, bool(return_indices), relu)
     return _OPS[_operator(dims, return_indices, relu)](input, *arguments)

@@ -5,7 +5,6 @@ import inspect
 import io
 import pickle
 import sys
-import warnings
 
 import pytest
 import torch
@@ -168,22 +167,6 @@ def test_script_functions_that_call_voxpool(dims, function):
     assert function(x)[1].shape[-1] == 3
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("dims", [1, 2, 3])
-def test_onnx_export_gets_the_same_pooling(dims, monkeypatch):
-    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
-    x = example(dims)
-    for pool in (
-        MODULES[dims](3, 4, 1, 2, ceil_mode=True),
-        MODULES[dims](3, 4, 1, 2, return_indices=True),
-        MODULES[dims](3, 4, 1, 2, relu=True),
-        lambda x: OURS[dims](x, 3, 4, 1, 2, True),
-    ):
-        traced = torch.jit.trace(pool, x)
-        assert f"aten::max_pool{dims}d" in str(traced.inlined_graph)
-        torch.testing.assert_close(traced(x), pool(x), rtol=0, atol=0)
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_trace():
     pool = voxpool.nn.MaxPool3d(3, 2, 1)
@@ -314,21 +297,6 @@ def test_deterministic_mode_and_inference_mode():
         output = voxpool.max_pool3d(x, 2)
     assert output.is_inference()
     assert torch.equal(output, TORCHS[3](x, 2))
-
-
-def test_onnx_export_gets_torchs_operator(monkeypatch):
-    """ONNX has no voxpool operators. Paddings that torch has not got stay voxpool's, for the exporter to refuse."""
-    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
-    x = example(3)
-    expected = {"max_pool3d": voxpool.nn.MaxPool3d(3, 2, 1), "voxpool": voxpool.nn.MaxPool3d(3, 2, "same")}
-    for text, pool in expected.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            graph = str(torch.jit.trace(pool, x).inlined_graph)
-        assert ("voxpool::" in graph) == (text == "voxpool")
-        assert text in graph
-    program = torch.export.export(voxpool.nn.MaxPool3d(3, 2, 1), (x,), strict=False)
-    assert not any("voxpool" in str(node.target) for node in program.graph.nodes)
 
 
 def test_many_different_arguments():
