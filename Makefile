@@ -36,7 +36,7 @@ test: install
 	cmake -B $(BUILD) -DVOXPOOL_BUILD_TESTS=ON > /dev/null
 	cmake --build $(BUILD) --parallel $${MAX_JOBS:-$$(nproc)}
 	status=0; ctest --test-dir $(BUILD) --output-on-failure --parallel 2 || status=1; \
-	$(PY) -m pytest --numprocesses 2 || status=1; exit $$status
+	$(PY) -m pytest --numprocesses 2 --dist loadgroup || status=1; exit $$status
 
 # Where there is a GPU, in the Python environment that is active and not in $(VENV); OUT=folder takes logs and results.
 gpu-check gpu-bench:
