@@ -37,6 +37,7 @@ def test_a_copy_of_a_trained_network_is_its_own():
     assert model[3](x).shape[-1] == 5
 
 
+@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")
 def test_profiles_name_the_operators():
     x = torch.randn(1, 1, 8, 8, 8, requires_grad=True)
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
