@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <numeric>
 
 #include "cpu/kernels/reduce_columns.h"
 #include "cpu/kernels/row_ring.h"
@@ -38,6 +39,7 @@ class Separable {
         value_stores_(stores_of(p_.output, sizeof(Raw))),
         index_stores_(stores_of(p_.indices, sizeof(int64_t))),
         rows_at_once_(cpu::rows_at_once(plan, channels_)),
+        every_row_counts_(std::gcd(g_.h().dilation, g_.h().stride) == 1 && g_.h().kernel >= g_.h().stride),
         row_capacity_(plan.columns * channels_ + 2 * lanes<Lane>),
         strip_capacity_(plan.rows * plan.columns * channels_ + 2 * lanes<Lane>),
         narrow_(track != Track::taps_in_any_order && layout == Layout::channels_last &&
@@ -124,7 +126,7 @@ class Separable {
 
   // The same where they are merged from the ring: all rows between the first and the last are needed.
   int64_t mergeable(const Tile& t, int64_t oh) const {
-    if (g_.h().dilation > 1 && g_.h().stride > 1) return 1;
+    if (!every_row_counts_) return 1;
     const OutputTaps& rows = h_taps_[oh];
     const int64_t last = rows.position + (rows.taps.size() - 1) * g_.h().dilation;
     return std::min(alike(t, oh), row_ring_.windows_in_line(rows.position, last, g_.h().stride));
@@ -309,6 +311,7 @@ class Separable {
   const bool dense_output_;  // a row of the output is one run of memory
   const Stores value_stores_, index_stores_;
   const int64_t rows_at_once_;    // at most
+  const bool every_row_counts_;   // windows along h read all rows between the first and the last of them
   const int64_t row_capacity_;    // lanes of a row, and room for a vector that reaches past it
   const int64_t strip_capacity_;  // the same for the rows of a tile
   const bool narrow_;             // channels-last with several columns to a vector
