@@ -1,10 +1,9 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/VariableHooksInterface.h>
-#include <torch/csrc/autograd/function.h>
-#include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 #include <torch/library.h>
 
+#include "ops/node.h"
 #include "ops/operators.h"
 
 // Derivatives. Pooling is a choice of elements, the taps: along a tangent it gathers them (max_pool3d_gather), and its
@@ -88,23 +87,6 @@ class MaxPool3dBackwardBackward final : public TapsNode {
     return max_pool3d_gather(gradient, taps, arguments);
   }
 };
-
-bool is_differentiated(const Tensor& tensor) {
-  return torch::autograd::compute_requires_grad(tensor) || torch::autograd::isFwGradDefined(tensor);
-}
-
-// std::shared_ptr in torch 2.11, c10::intrusive_ptr in later versions.
-using NodePointer = decltype(torch::autograd::Edge::function);
-
-template <class AnyNode, class... Args>
-auto make_node(Args&&... args) {
-  if constexpr (std::is_same_v<NodePointer, std::shared_ptr<Node>>) {
-    // Not the default deleter: it would recurse through a long graph.
-    return std::shared_ptr<AnyNode>(new AnyNode(std::forward<Args>(args)...), [](AnyNode* node) { deleteNode(node); });
-  } else {
-    return c10::make_intrusive<AnyNode>(std::forward<Args>(args)...);
-  }
-}
 
 template <class AnyNode, class... Args>
 NodePointer node_for(const Tensor& input, const Tensor& taps, const Arguments& arguments, Args&&... args) {

@@ -4,6 +4,7 @@
 
 #include "ops/checks.h"
 #include "ops/layout.h"
+#include "ops/unpool.h"
 
 // The ops on tensors without data, for torch.compile, export and shape inference: checks, sizes and strides of the real
 // kernels, with symbolic sizes.
@@ -82,6 +83,19 @@ Tensor max_pool3d_indices(const Tensor& taps, SymIntArrayRef input_size, IntArra
   return like_taps(taps, at::kLong);
 }
 
+Tensor unpool(const Tensor& input, const Tensor& indices, SymIntArrayRef output_size, bool channels_last) {
+  check_unpool(input, indices, output_size, 3);
+  const Sizes<SymInt> sizes = unpooled_sizes<SymInt>(input.sym_sizes(), output_size);
+  const auto format = channels_last ? at::MemoryFormat::ChannelsLast3d : at::MemoryFormat::Contiguous;
+  return at::empty_strided_symint(sizes, dense_strides<SymInt>(sizes, format), input.options());
+}
+
+Tensor unpool_gather(const Tensor& source, const Tensor& indices) {
+  check_unpool_gather(source, indices);
+  return at::empty_strided_symint(
+      indices.sym_sizes(), dense_strides<SymInt>(indices.sym_sizes(), at::MemoryFormat::Contiguous), source.options());
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(voxpool, Meta, m) {
@@ -93,6 +107,8 @@ TORCH_LIBRARY_IMPL(voxpool, Meta, m) {
   m.impl("_max_pool3d_backward", max_pool3d_backward);
   m.impl("_max_pool3d_gather", max_pool3d_gather);
   m.impl("_max_pool3d_indices", max_pool3d_indices);
+  m.impl("_max_unpool3d", unpool);
+  m.impl("_max_unpool3d_gather", unpool_gather);
 }
 
 }  // namespace voxpool::ops

@@ -42,6 +42,13 @@ TORCH_LIBRARY(voxpool, m) {
     define_pool(m, "_" + name + "_relu", axes, "Tensor");
   }
 
+  // An output_size may have the batch and the channels in front.
+  for (const int axes : {3, 2, 1}) {
+    const std::string ints = "int[" + std::to_string(axes) + "]";
+    define(m, "max_unpool" + std::to_string(axes) + "d(Tensor input, Tensor indices, " + ints + " kernel_size, " +
+                  ints + "? stride=None, " + ints + " padding=0, SymInt[]? output_size=None) -> Tensor");
+  }
+
   // What training and the transforms are made of.
   const std::string a = arguments(3);
   define(m, "_max_pool3d_taps(Tensor input, " + a + ") -> (Tensor output, Tensor taps)");
@@ -49,4 +56,6 @@ TORCH_LIBRARY(voxpool, m) {
   define(m, "_max_pool3d_backward(Tensor grad_output, Tensor taps, SymInt[] input_size, " + a + ") -> Tensor");
   define(m, "_max_pool3d_gather(Tensor input, Tensor taps, " + a + ") -> Tensor");
   define(m, "_max_pool3d_indices(Tensor taps, SymInt[] input_size, " + a + ") -> Tensor");
+  define(m, "_max_unpool3d(Tensor input, Tensor indices, SymInt[] output_size, bool channels_last=False) -> Tensor");
+  define(m, "_max_unpool3d_gather(Tensor source, Tensor indices) -> Tensor");
 }

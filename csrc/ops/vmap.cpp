@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ops/operators.h"
+#include "ops/unpool.h"
 
 // Batching rules: a vmapped dimension becomes part of the batch of one call.
 namespace voxpool::ops {
@@ -144,6 +145,23 @@ Tensor max_pool3d_indices_batched(const Tensor& taps, SymIntArrayRef input_size,
   });
 }
 
+Tensor max_unpool3d_batched(const Tensor& input, const Tensor& indices, SymIntArrayRef output_size,
+                            bool channels_last) {
+  return below_vmap([&] {
+    const Level level{input, indices};
+    if (!level) return max_unpool3d(input, indices, output_size, channels_last);
+    return level.unfold(max_unpool3d(level.fold(input), level.fold(indices), output_size, channels_last), input.dim());
+  });
+}
+
+Tensor max_unpool3d_gather_batched(const Tensor& source, const Tensor& indices) {
+  return below_vmap([&] {
+    const Level level{source, indices};
+    if (!level) return max_unpool3d_gather(source, indices);
+    return level.unfold(max_unpool3d_gather(level.fold(source), level.fold(indices)), source.dim());
+  });
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(voxpool, FuncTorchBatched, m) {
@@ -155,6 +173,8 @@ TORCH_LIBRARY_IMPL(voxpool, FuncTorchBatched, m) {
   m.impl("_max_pool3d_backward", max_pool3d_backward_batched);
   m.impl("_max_pool3d_gather", max_pool3d_gather_batched);
   m.impl("_max_pool3d_indices", max_pool3d_indices_batched);
+  m.impl("_max_unpool3d", max_unpool3d_batched);
+  m.impl("_max_unpool3d_gather", max_unpool3d_gather_batched);
 }
 
 }  // namespace voxpool::ops

@@ -27,7 +27,7 @@ void refuse(const c10::OperatorHandle& op, torch::jit::Stack*) {
 TORCH_LIBRARY_IMPL(voxpool, CUDA, m) {
   for (const char* op :
        {"max_pool3d", "_max_pool3d_relu", "max_pool3d_with_indices", "_max_pool3d_taps", "_max_pool3d_relu_taps",
-        "_max_pool3d_backward", "_max_pool3d_gather", "_max_pool3d_indices"}) {
+        "_max_pool3d_backward", "_max_pool3d_gather", "_max_pool3d_indices", "_max_unpool3d", "_max_unpool3d_gather"}) {
     m.impl(op, torch::CppFunction::makeFromBoxedFunction<&voxpool::ops::refuse>());
   }
 }

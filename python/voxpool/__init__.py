@@ -1,8 +1,9 @@
 """Max-pooling for 3-D data in PyTorch: torch's answers bit for bit, at the speed of memory.
 
 Drop-in functions (:func:`max_pool3d`, :func:`max_pool2d`, :func:`max_pool1d`) and modules (:mod:`voxpool.nn`) that also
-take ``'same'`` and (begin, end) paddings; :func:`convert_max_pool` brings them into a model, :func:`enable` puts their
-kernels behind torch's own operators; :func:`output_size`, :func:`explain` and :func:`info` say what they will do.
+take ``'same'`` and (begin, end) paddings; :func:`max_unpool3d` and its kin go the way back. :func:`convert_max_pool`
+brings them into a model, :func:`enable` puts their kernels behind torch's own operators; :func:`output_size`,
+:func:`explain` and :func:`info` say what they will do.
 Importing registers the operators as ``torch.ops.voxpool``.
 """
 
@@ -20,6 +21,7 @@ from voxpool.functional import max_pool1d, max_pool2d, max_pool3d
 from voxpool.info import cmake_prefix_path, cpu_capability, include_path, info, set_cpu_capability
 from voxpool.planning import explain, output_size
 from voxpool.routing import disable, enable, enabled, is_enabled
+from voxpool.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 __version__ = _build.VERSION
 
@@ -38,6 +40,9 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "nn",
     "output_size",
     "set_cpu_capability",

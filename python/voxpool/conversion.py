@@ -9,17 +9,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from voxpool.nn import MaxPool1d, MaxPool2d, MaxPool3d
+from voxpool.nn import MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from voxpool.nn.modules import _MaxPool
 
 __all__ = ["convert_max_pool"]
 
 _log = logging.getLogger(__name__)
-_COUNTERPARTS: dict[type, type[_MaxPool]] = {
+_COUNTERPARTS: dict[type, type[nn.Module]] = {
     nn.MaxPool1d: MaxPool1d,
     nn.MaxPool2d: MaxPool2d,
     nn.MaxPool3d: MaxPool3d,
+    nn.MaxUnpool1d: MaxUnpool1d,
+    nn.MaxUnpool2d: MaxUnpool2d,
+    nn.MaxUnpool3d: MaxUnpool3d,
 }
+_OURS = (_MaxPool, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d)
 _HOOKS = (
     *("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"),
     *("_full_backward_hooks", "_is_full_backward_hook"),
@@ -27,7 +31,7 @@ _HOOKS = (
 
 
 def convert_max_pool(module: nn.Module, fuse_relu: bool = False) -> nn.Module:
-    """Replaces torch.nn's max-pooling modules, at any depth, by voxpool's.
+    """Replaces torch.nn's max-pooling and max-unpooling modules, at any depth, by voxpool's.
 
     Outputs, gradients, names, hooks, training flags and the state_dict stay as they are. A module that is used in two
     places is replaced by one.
@@ -68,10 +72,10 @@ def _children(root: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Module]
 
 def _replacement(module: nn.Module, path: str, known: dict[nn.Module, nn.Module]) -> nn.Module:
     if isinstance(module, torch.jit.ScriptModule):
-        if getattr(module, "original_name", "") in ("MaxPool1d", "MaxPool2d", "MaxPool3d"):
+        if getattr(module, "original_name", "") in {torchs.__name__ for torchs in _COUNTERPARTS}:
             _log.warning("%s left alone: a ScriptModule cannot be changed", path)
         return module
-    if isinstance(module, _MaxPool) or not isinstance(module, tuple(_COUNTERPARTS)):
+    if isinstance(module, _OURS) or not isinstance(module, tuple(_COUNTERPARTS)):
         return module
     if type(module) not in _COUNTERPARTS:
         _log.warning("%s left alone: %s is a subclass with a behaviour of its own", path, type(module).__name__)

@@ -79,6 +79,22 @@ def test_a_pooling_itself():
     assert voxpool.convert_max_pool(converted) is converted
 
 
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_unpooling_modules(dims):
+    torchs = {1: nn.MaxUnpool1d, 2: nn.MaxUnpool2d, 3: nn.MaxUnpool3d}[dims]
+    block = nn.ModuleDict(
+        {"down": getattr(nn, f"MaxPool{dims}d")(2, 3, return_indices=True), "up": torchs(2, 3)}
+    ).eval()
+    x = torch.randn(2, 3, *[11] * dims)
+    expected, names = block["up"](*block["down"](x), output_size=x.shape), repr(block)
+    voxpool.convert_max_pool(block)
+    assert type(block["up"]) is getattr(voxpool.nn, f"MaxUnpool{dims}d")
+    assert not block["up"].training
+    assert repr(block) == names
+    assert torch.equal(block["up"](*block["down"](x), output_size=x.shape), expected)
+    assert voxpool.convert_max_pool(block["up"]) is block["up"]
+
+
 def test_hooks_stay():
     network = nn.Sequential(nn.MaxPool3d(2))
     seen = []

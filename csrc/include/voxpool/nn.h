@@ -7,8 +7,10 @@
 
 #include <optional>
 #include <ostream>
+#include <vector>
 
-// Modules with the interface of torch::nn::MaxPool1d/2d/3d and the same options; they have no parameters.
+// Modules with the interface of torch::nn::MaxPool1d/2d/3d and MaxUnpool1d/2d/3d and the same options; they have no
+// parameters.
 //
 //   voxpool::nn::MaxPool3d pool(torch::nn::MaxPool3dOptions(3).stride(2).padding(1));
 //   voxpool::nn::MaxPool3d same(torch::nn::MaxPool3dOptions(2), "same");
@@ -52,7 +54,7 @@ class MaxPoolImpl : public torch::nn::Cloneable<Derived> {
   }
 };
 
-// forward gives the maxima; forward_with_indices also their positions, for torch::nn::MaxUnpool. See <voxpool/ops.h>
+// forward gives the maxima; forward_with_indices also their positions, for MaxUnpool below. See <voxpool/ops.h>
 // for shapes, dtypes and errors.
 class MaxPool3dImpl : public MaxPoolImpl<3, MaxPool3dImpl> {
  public:
@@ -92,5 +94,51 @@ class MaxPool1dImpl : public MaxPoolImpl<1, MaxPool1dImpl> {
   }
 };
 TORCH_MODULE(MaxPool1d);
+
+// The way back, with the options of torch::nn::MaxUnpool1d/2d/3d; `output_size` picks one of the sizes that a pooling
+// makes equal. See <voxpool/ops.h>.
+template <size_t D, class Derived>
+class MaxUnpoolImpl : public torch::nn::Cloneable<Derived> {
+ public:
+  MaxUnpoolImpl(torch::ExpandingArray<D> kernel_size)  // NOLINT: implicit, as in torch
+      : MaxUnpoolImpl(torch::nn::MaxUnpoolOptions<D>(kernel_size)) {}
+  explicit MaxUnpoolImpl(const torch::nn::MaxUnpoolOptions<D>& options) : options(options) {}
+
+  void reset() override {}
+
+  void pretty_print(std::ostream& stream) const override {
+    stream << "voxpool::nn::MaxUnpool" << D << "d(kernel_size=" << options.kernel_size()
+           << ", stride=" << options.stride() << ", padding=" << options.padding() << ')';
+  }
+
+  at::Tensor forward(const at::Tensor& input, const at::Tensor& indices,
+                     const std::optional<std::vector<int64_t>>& output_size = std::nullopt) {
+    constexpr auto unpool = D == 3 ? voxpool::max_unpool3d : D == 2 ? voxpool::max_unpool2d : voxpool::max_unpool1d;
+    return unpool(input, indices, options.kernel_size(), options.stride(), options.padding(), output_size);
+  }
+
+  torch::nn::MaxUnpoolOptions<D> options;
+
+ protected:
+  FORWARD_HAS_DEFAULT_ARGS({2, torch::nn::AnyValue(std::optional<std::vector<int64_t>>())})
+};
+
+class MaxUnpool3dImpl : public MaxUnpoolImpl<3, MaxUnpool3dImpl> {
+ public:
+  using MaxUnpoolImpl<3, MaxUnpool3dImpl>::MaxUnpoolImpl;
+};
+TORCH_MODULE(MaxUnpool3d);
+
+class MaxUnpool2dImpl : public MaxUnpoolImpl<2, MaxUnpool2dImpl> {
+ public:
+  using MaxUnpoolImpl<2, MaxUnpool2dImpl>::MaxUnpoolImpl;
+};
+TORCH_MODULE(MaxUnpool2d);
+
+class MaxUnpool1dImpl : public MaxUnpoolImpl<1, MaxUnpool1dImpl> {
+ public:
+  using MaxUnpoolImpl<1, MaxUnpool1dImpl>::MaxUnpoolImpl;
+};
+TORCH_MODULE(MaxUnpool1d);
 
 }  // namespace voxpool::nn

@@ -1,0 +1,115 @@
+#include "cpu/unpool.h"
+
+#include "unpool_check.h"
+
+// The CPU kernels of unpooling against brute force: however the work is divided, the answer is that of one loop.
+namespace voxpool::testing {
+namespace {
+
+// Runs all units, in an order that depends on the seed.
+template <class Problem>
+void run_all(const Variant<Problem>& variant, const Problem& problem, int64_t threads, uint32_t seed) {
+  const Plan plan = variant.plan(problem, threads);
+  std::vector<int64_t> units(static_cast<size_t>(plan.units));
+  std::iota(units.begin(), units.end(), 0);
+  std::mt19937 random(seed);
+  std::shuffle(units.begin(), units.end(), random);
+  for (const int64_t unit : units) variant.run(problem, plan, unit, unit + 1);
+}
+
+int32_t unpool(const Unpool& problem, int64_t threads, uint32_t seed, bool spans_beforehand) {
+  int32_t invalid = 0;
+  std::vector<cpu::IndexSpan> spans;
+  if (spans_beforehand) {
+    spans.resize(static_cast<size_t>(cpu::span_count(problem)));
+    run_all<cpu::UnpoolSpans>(cpu::unpool_spans, {problem, spans.data(), &invalid}, threads, seed);
+  }
+  run_all<cpu::UnpoolTask>(cpu::unpool, {problem, spans_beforehand ? spans.data() : nullptr, &invalid}, threads, seed);
+  return invalid;
+}
+
+template <class T>
+void check_all(int* divided) {
+  uint32_t seed = 0;
+  for_each_unpooling<T>([&](Unpooling<T>& u, Naming, const std::string& what) {
+    const Unpool problem = u.problem();
+    for (const int64_t threads : {1, 2, 16}) {
+      *divided += cpu::wants_spans(problem, threads);
+      for (const bool spans : {false, true}) {
+        std::memset(u.output.template as<char>(), 0x77, static_cast<size_t>(u.outputs) * sizeof(T));
+        ASSERT_EQ(unpool(problem, threads, ++seed, spans), 0) << what;
+        u.check(what + " threads " + std::to_string(threads) + (spans ? " spans" : ""));
+      }
+    }
+  });
+}
+
+TEST(Unpool, EqualsBruteForceHoweverItIsDivided) {
+  int divided = 0;
+  check_all<uint8_t>(&divided);
+  check_all<uint16_t>(&divided);
+  check_all<float>(&divided);
+  check_all<int64_t>(&divided);
+  EXPECT_GT(divided, 100);
+}
+
+TEST(Unpool, IndicesOutsideAreReportedAndNotFollowed) {
+  const UnpoolCase c{2, 4, {4, 8, 40}, 10240};
+  for (const int64_t wrong : {c.volume, int64_t{-2}, std::numeric_limits<int64_t>::min(),
+                              std::numeric_limits<int64_t>::max(), int64_t{1} << 40}) {
+    for (const int64_t at : {0, 777, 8 * 40 * 16 - 1}) {
+      for (const int64_t threads : {1, 16}) {
+        for (const bool spans : {false, true}) {
+          Unpooling<float> u(c, Order::channels_first, Order::channels_first, false, Naming::ascending, 5);
+          u.indices.as<int64_t>()[at] = wrong;
+          EXPECT_EQ(unpool(u.problem(), threads, 1, spans), 1) << wrong << " at " << at;
+          EXPECT_TRUE(u.output.canaries_alive());
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void check_gather() {
+  uint32_t seed = 0;
+  for_each_unpooling<T>([&](Unpooling<T>& u, Naming, const std::string& what) {
+    // The tensor that was unpooled into serves as the gradient.
+    const Unpool p = u.problem();
+    for (int64_t i = 0; i < u.outputs; ++i) u.output.template as<T>()[i] = static_cast<T>(i * 7 + 1);
+    const std::array<int64_t, 3> size{u.lengths.d, u.lengths.h, u.lengths.w};
+    const Order order = all_orders[seed % 2];
+    const Strides strides = strides_of(order, u.lengths.c, size);
+    GuardedBuffer gathered(static_cast<size_t>(u.lengths.elements()) * sizeof(T), GuardedBuffer::Flush::end);
+    const UnpoolGather gather{u.lengths,        u.volume,  p.dtype,         p.output,
+                              p.output_strides, p.indices, p.index_strides, gathered.as<void>(),
+                              strides};
+    run_all(cpu::unpool_gather, gather, 2, ++seed);
+    ASSERT_TRUE(gathered.canaries_alive());
+    check_gathered(u, u.output.template as<T>(), gathered.as<T>(), strides, what);
+  });
+}
+
+TEST(UnpoolGather, EqualsBruteForce) {
+  check_gather<uint8_t>();
+  check_gather<uint16_t>();
+  check_gather<float>();
+  check_gather<int64_t>();
+}
+
+TEST(UnpoolGather, NothingComesFromOutside) {
+  const UnpoolCase c{1, 2, {2, 3, 8}, 100};
+  Unpooling<float> u(c, Order::channels_first, Order::channels_last, false, Naming::ascending, 7);
+  const int64_t outside[] = {-1, -2, 100, std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()};
+  for (int64_t i = 0; i < u.lengths.elements(); ++i) u.indices.as<int64_t>()[i] = outside[i % std::size(outside)];
+  std::vector<float> gathered(static_cast<size_t>(u.lengths.elements()), 5.f);
+  const Unpool p = u.problem();
+  run_all(cpu::unpool_gather,
+          {u.lengths, u.volume, p.dtype, p.output, p.output_strides, p.indices, p.index_strides, gathered.data(),
+           strides_of(Order::channels_first, 2, c.in)},
+          1, 0);
+  for (const float value : gathered) ASSERT_EQ(value, 0.f);
+}
+
+}  // namespace
+}  // namespace voxpool::testing
