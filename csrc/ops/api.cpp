@@ -96,29 +96,28 @@ TensorAndIndices max_pool1d_with_indices(const Tensor& input, IntArrayRef kernel
 namespace {
 
 Tensor max_unpool(const char* name, const Tensor& input, const Tensor& indices, IntArrayRef kernel_size,
-                  IntArrayRef stride, IntArrayRef padding, at::OptionalIntArrayRef output_size) {
+                  IntArrayRef stride, IntArrayRef padding, IntArrayRef output_size) {
   const auto op = ops::find_op<Tensor(const Tensor&, const Tensor&, IntArrayRef, at::OptionalIntArrayRef, IntArrayRef,
                                       at::OptionalSymIntArrayRef)>(name);
-  std::vector<c10::SymInt> sizes;
-  if (output_size) sizes.assign(output_size->begin(), output_size->end());
+  const std::vector<c10::SymInt> sizes(output_size.begin(), output_size.end());
   return op.call(input, indices, kernel_size, stride, padding,
-                 output_size ? at::OptionalSymIntArrayRef(sizes) : std::nullopt);
+                 sizes.empty() ? std::nullopt : at::OptionalSymIntArrayRef(sizes));
 }
 
 }  // namespace
 
 Tensor max_unpool3d(const Tensor& input, const Tensor& indices, IntArrayRef kernel_size, IntArrayRef stride,
-                    IntArrayRef padding, at::OptionalIntArrayRef output_size) {
+                    IntArrayRef padding, IntArrayRef output_size) {
   return max_unpool("voxpool::max_unpool3d", input, indices, kernel_size, stride, padding, output_size);
 }
 
 Tensor max_unpool2d(const Tensor& input, const Tensor& indices, IntArrayRef kernel_size, IntArrayRef stride,
-                    IntArrayRef padding, at::OptionalIntArrayRef output_size) {
+                    IntArrayRef padding, IntArrayRef output_size) {
   return max_unpool("voxpool::max_unpool2d", input, indices, kernel_size, stride, padding, output_size);
 }
 
 Tensor max_unpool1d(const Tensor& input, const Tensor& indices, IntArrayRef kernel_size, IntArrayRef stride,
-                    IntArrayRef padding, at::OptionalIntArrayRef output_size) {
+                    IntArrayRef padding, IntArrayRef output_size) {
   return max_unpool("voxpool::max_unpool1d", input, indices, kernel_size, stride, padding, output_size);
 }
 

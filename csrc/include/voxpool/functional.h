@@ -3,6 +3,9 @@
 #include <torch/nn/functional/pooling.h>
 #include <voxpool/ops.h>
 
+#include <optional>
+#include <vector>
+
 // torch::nn::functional's max-pooling and max-unpooling functions with the same options.
 namespace voxpool::nn::functional {
 
@@ -43,22 +46,30 @@ inline TensorAndIndices max_pool1d_with_indices(const at::Tensor& input, const M
                                           options.dilation(), options.ceil_mode());
 }
 
+namespace detail {
+
+inline at::IntArrayRef sizes(const std::optional<std::vector<int64_t>>& sizes) {
+  return sizes ? at::IntArrayRef(*sizes) : at::IntArrayRef();
+}
+
+}  // namespace detail
+
 inline at::Tensor max_unpool3d(const at::Tensor& input, const at::Tensor& indices,
                                const MaxUnpool3dFuncOptions& options) {
   return voxpool::max_unpool3d(input, indices, options.kernel_size(), options.stride(), options.padding(),
-                               options.output_size());
+                               detail::sizes(options.output_size()));
 }
 
 inline at::Tensor max_unpool2d(const at::Tensor& input, const at::Tensor& indices,
                                const MaxUnpool2dFuncOptions& options) {
   return voxpool::max_unpool2d(input, indices, options.kernel_size(), options.stride(), options.padding(),
-                               options.output_size());
+                               detail::sizes(options.output_size()));
 }
 
 inline at::Tensor max_unpool1d(const at::Tensor& input, const at::Tensor& indices,
                                const MaxUnpool1dFuncOptions& options) {
   return voxpool::max_unpool1d(input, indices, options.kernel_size(), options.stride(), options.padding(),
-                               options.output_size());
+                               detail::sizes(options.output_size()));
 }
 
 }  // namespace voxpool::nn::functional

@@ -114,7 +114,8 @@ class MaxUnpoolImpl : public torch::nn::Cloneable<Derived> {
   at::Tensor forward(const at::Tensor& input, const at::Tensor& indices,
                      const std::optional<std::vector<int64_t>>& output_size = std::nullopt) {
     constexpr auto unpool = D == 3 ? voxpool::max_unpool3d : D == 2 ? voxpool::max_unpool2d : voxpool::max_unpool1d;
-    return unpool(input, indices, options.kernel_size(), options.stride(), options.padding(), output_size);
+    return unpool(input, indices, options.kernel_size(), options.stride(), options.padding(),
+                  output_size ? at::IntArrayRef(*output_size) : at::IntArrayRef());
   }
 
   torch::nn::MaxUnpoolOptions<D> options;

@@ -4,7 +4,6 @@
 #include <voxpool/version.h>
 
 #include <concepts>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -73,22 +72,23 @@ VOXPOOL_API TensorAndIndices max_pool1d_with_indices(const at::Tensor& input, at
                                                      at::IntArrayRef dilation = 1, bool ceil_mode = false);
 
 // The way back: every element of `input` at its position in `indices`, which are those of max_pool*_with_indices or
-// torch's, zero elsewhere. Sizes of the result: (n - 1) * stride + kernel - 2 * padding, or `output_size`, which has
-// one value per axis (or batch and channels in front) and lies less than a stride away from that. dtypes as above;
-// indices are int64. The result is contiguous, with max_unpool2d channels-last for a batched input that is.
+// torch's, zero elsewhere. Sizes of the result: (n - 1) * stride + kernel - 2 * padding, or `output_size` unless empty,
+// which has one value per axis, or batch and channels in front, and lies less than a stride away from that. dtypes as
+// above; indices are int64. The result is contiguous; that of max_unpool2d is channels-last for a batched input that
+// is.
 //  - Of several elements with one index the last in d, h, w order wins. On CUDA that is so where
 //    at::globalContext().deterministicAlgorithms() is set, otherwise any of them.
 //  - The index -1 is left out. Another one outside the output throws c10::Error on the CPU, and is left out on CUDA.
 //  - The gradient is the gradient of the output at the indices, as torch's: elements that did not win get it too.
 VOXPOOL_API at::Tensor max_unpool3d(const at::Tensor& input, const at::Tensor& indices, at::IntArrayRef kernel_size,
                                     at::IntArrayRef stride = {}, at::IntArrayRef padding = 0,
-                                    at::OptionalIntArrayRef output_size = std::nullopt);
+                                    at::IntArrayRef output_size = {});
 VOXPOOL_API at::Tensor max_unpool2d(const at::Tensor& input, const at::Tensor& indices, at::IntArrayRef kernel_size,
                                     at::IntArrayRef stride = {}, at::IntArrayRef padding = 0,
-                                    at::OptionalIntArrayRef output_size = std::nullopt);
+                                    at::IntArrayRef output_size = {});
 VOXPOOL_API at::Tensor max_unpool1d(const at::Tensor& input, const at::Tensor& indices, at::IntArrayRef kernel_size,
                                     at::IntArrayRef stride = {}, at::IntArrayRef padding = 0,
-                                    at::OptionalIntArrayRef output_size = std::nullopt);
+                                    at::IntArrayRef output_size = {});
 
 // Spatial sizes of the result for spatial sizes of the input, of which there are one to three:
 // output_size({32, 32, 16}, 2) is {16, 16, 8}. Throws c10::Error where pooling an input of these sizes would, and for
