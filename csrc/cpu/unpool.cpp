@@ -11,8 +11,8 @@ namespace {
 
 // 32 KiB of indices: what the second look at a block finds in the first-level cache, or close to it.
 constexpr int64_t block_indices = 4096;
-// Channels next to each other that are taken together where volumes are written one by one: two cache lines of indices.
-constexpr int64_t channels_together = 16;
+// Channels next to each other that are taken together where volumes are written one by one: a cache line of indices.
+constexpr int64_t channels_together = 8;
 // Below this many bytes a range is not worth its thread.
 constexpr int64_t smallest_range = 64 * 1024;
 // Units for each thread, so that none waits long for the last one.
@@ -75,69 +75,99 @@ void for_each_run(const Lengths& lengths, const Range& block, F&& f) {
 
 int64_t offset(const Strides& s, int64_t d, int64_t h, int64_t w) { return d * s.d + h * s.h + w * s.w; }
 
-// Least and largest index plus one of `count` elements.
-void extend(IndexSpan& span, const int64_t* indices, int64_t count, int64_t stride) {
-  // Four at a time, as each comparison waits for the one before.
-  IndexSpan lanes[4] = {span, span, span, span};
-  const auto take = [&](IndexSpan& lane, int64_t i) {
-    const uint64_t next = static_cast<uint64_t>(indices[i * stride]) + 1;
+// The span of what it was shown; four at a time, as each comparison waits for the one before.
+class Spans {
+ public:
+  void take(const int64_t* indices, int64_t count, int64_t stride) {
+    int64_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+      for (int64_t lane = 0; lane < 4; ++lane) extend(lanes_[lane], indices[(i + lane) * stride]);
+    }
+    for (; i < count; ++i) extend(lanes_[0], indices[i * stride]);
+  }
+
+  IndexSpan all() const {
+    IndexSpan span = lanes_[0];
+    for (const IndexSpan& lane : lanes_) {
+      span = {std::min(span.first, lane.first), std::max(span.last, lane.last)};
+    }
+    return span;
+  }
+
+ private:
+  static void extend(IndexSpan& lane, int64_t index) {
+    const uint64_t next = static_cast<uint64_t>(index) + 1;
     lane.first = std::min(lane.first, next);
     lane.last = std::max(lane.last, next);
-  };
-  int64_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    for (int64_t lane = 0; lane < 4; ++lane) take(lanes[lane], i + lane);
   }
-  for (; i < count; ++i) take(lanes[0], i);
-  for (const IndexSpan& lane : lanes) {
-    span = {std::min(span.first, lane.first), std::max(span.last, lane.last)};
-  }
-}
+
+  static constexpr IndexSpan none{~uint64_t{0}, 0};
+  IndexSpan lanes_[4] = {none, none, none, none};
+};
 
 IndexSpan span_of(const Unpool& p, int64_t n, const Range& channels, const Range& block) {
   const Strides& s = p.index_strides;
   const int64_t* volume = p.indices + (n * s.n + channels.begin * s.c);
-  IndexSpan span{~uint64_t{0}, 0};
+  Spans spans;
   for_each_run(p.lengths, block, [&](int64_t d, int64_t h, int64_t w, int64_t count) {
     const int64_t* run = volume + offset(s, d, h, w);
     if (channels_inner(s)) {
-      for (int64_t i = 0; i < count; ++i) extend(span, run + i * s.w, channels.size(), s.c);
+      for (int64_t i = 0; i < count; ++i) spans.take(run + i * s.w, channels.size(), s.c);
     } else {
-      for (int64_t c = 0; c < channels.size(); ++c) extend(span, run + c * s.c, count, s.w);
+      for (int64_t c = 0; c < channels.size(); ++c) spans.take(run + c * s.c, count, s.w);
     }
   });
-  return span;
+  return spans.all();
 }
 
 void report(const IndexSpan& span, int64_t volume, int32_t* invalid) {
   if (span.last > static_cast<uint64_t>(volume)) std::atomic_ref<int32_t>(*invalid).store(1, std::memory_order_relaxed);
 }
 
+// Elements next to each other along w, of one channel, or along c, at one position: their distances. The output moves
+// on by `step` from one to the next, apart from the index.
+struct Line {
+  int64_t count, index, element, position, step;
+};
+
+template <class T, bool dense>
+void scatter_line(const Line& line, const int64_t* indices, const T* input, T* output, const Range& own) {
+  const uint64_t size = static_cast<uint64_t>(own.size());
+  for (int64_t i = 0; i < line.count; ++i) {
+    const int64_t index = indices[dense ? i : i * line.index];
+    if (static_cast<uint64_t>(index) - static_cast<uint64_t>(own.begin) < size) {
+      output[index * line.position + i * line.step] = input[dense ? i : i * line.element];
+    }
+  }
+}
+
+template <class T>
+void scatter_line(const Line& line, const int64_t* indices, const T* input, T* output, const Range& own) {
+  if (line.index == 1 && line.element == 1 && line.step == 0 && line.position == 1) {
+    // Constants, so that nothing is multiplied.
+    return scatter_line<T, true>({line.count, 1, 1, 1, 0}, indices, input, output, own);
+  }
+  if (line.index == 1 && line.element == 1) return scatter_line<T, true>(line, indices, input, output, own);
+  return scatter_line<T, false>(line, indices, input, output, own);
+}
+
 // Brings the elements of a block to their places inside the range `own` of output positions.
 template <class T>
 void scatter(const Unpool& p, int64_t n, const Range& channels, const Range& block, const Range& own, T* output) {
   const Strides &in = p.input_strides, &at = p.index_strides;
+  const FlatStrides& out = p.output_strides;
   const T* input = static_cast<const T*>(p.input) + (n * in.n + channels.begin * in.c);
   const int64_t* indices = p.indices + (n * at.n + channels.begin * at.c);
-  const uint64_t size = static_cast<uint64_t>(own.size());
-  const auto move = [&](const int64_t* index, const T* x, T* volume) {
-    if (static_cast<uint64_t>(*index) - static_cast<uint64_t>(own.begin) < size) {
-      volume[*index * p.output_strides.position] = *x;
-    }
-  };
   for_each_run(p.lengths, block, [&](int64_t d, int64_t h, int64_t w, int64_t count) {
     const int64_t* index = indices + offset(at, d, h, w);
     const T* x = input + offset(in, d, h, w);
-    if (channels_inner(at)) {
-      for (int64_t i = 0; i < count; ++i) {
-        for (int64_t c = 0; c < channels.size(); ++c) {
-          move(index + (i * at.w + c * at.c), x + (i * in.w + c * in.c), output + c * p.output_strides.c);
-        }
-      }
+    if (channels_inner(at) && channels_inner(out)) {
+      const Line line{channels.size(), at.c, in.c, out.position, out.c};
+      for (int64_t i = 0; i < count; ++i) scatter_line(line, index + i * at.w, x + i * in.w, output, own);
     } else {
+      const Line line{count, at.w, in.w, out.position, 0};
       for (int64_t c = 0; c < channels.size(); ++c) {
-        T* volume = output + c * p.output_strides.c;
-        for (int64_t i = 0; i < count; ++i) move(index + (i * at.w + c * at.c), x + (i * in.w + c * in.c), volume);
+        scatter_line(line, index + c * at.c, x + c * in.c, output + c * out.c, own);
       }
     }
   });
@@ -227,6 +257,15 @@ void run_spans(const UnpoolSpans& task, const Plan&, int64_t begin, int64_t end)
   }
 }
 
+template <class T, bool dense>
+void gather_line(const Line& line, int64_t volume, const int64_t* indices, const T* source, T* output) {
+  for (int64_t i = 0; i < line.count; ++i) {
+    const int64_t index = indices[dense ? i : i * line.index];
+    const bool inside = static_cast<uint64_t>(index) < static_cast<uint64_t>(volume);
+    output[dense ? i : i * line.element] = inside ? source[dense ? index : index * line.position] : T{};
+  }
+}
+
 template <class T>
 void gather_block(const UnpoolGather& p, int64_t n, const Range& channels, const Range& block) {
   const Strides &out = p.output_strides, &at = p.index_strides;
@@ -234,16 +273,14 @@ void gather_block(const UnpoolGather& p, int64_t n, const Range& channels, const
   const T* source = static_cast<const T*>(p.source) + (n * from.n + channels.begin * from.c);
   const int64_t* indices = p.indices + (n * at.n + channels.begin * at.c);
   T* output = static_cast<T*>(p.output) + (n * out.n + channels.begin * out.c);
+  const bool dense = at.w == 1 && out.w == 1 && from.position == 1;
   for_each_run(p.lengths, block, [&](int64_t d, int64_t h, int64_t w, int64_t count) {
     const int64_t* index = indices + offset(at, d, h, w);
     T* y = output + offset(out, d, h, w);
+    const Line line{count, at.w, out.w, from.position, 0};
+    const auto gather = dense ? gather_line<T, true> : gather_line<T, false>;
     for (int64_t c = 0; c < channels.size(); ++c) {
-      const T* volume = source + c * from.c;
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t k = index[i * at.w + c * at.c];
-        const bool inside = static_cast<uint64_t>(k) < static_cast<uint64_t>(p.volume);
-        y[i * out.w + c * out.c] = inside ? volume[k * from.position] : T{};
-      }
+      gather(line, p.volume, index + c * at.c, source + c * from.c, y + c * out.c);
     }
   });
 }

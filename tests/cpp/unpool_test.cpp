@@ -53,6 +53,30 @@ TEST(Unpool, EqualsBruteForceHoweverItIsDivided) {
   EXPECT_GT(divided, 100);
 }
 
+TEST(Unpool, EveryUnitWritesItsOwnPositionsAndNoOthers) {
+  int divided = 0;
+  for_each_unpooling<float>([&](Unpooling<float>& u, Naming, const std::string& what) {
+    const Unpool problem = u.problem();
+    if (!cpu::wants_spans(problem, 16)) return;
+    ++divided;
+    int32_t invalid = 0;
+    std::vector<cpu::IndexSpan> spans(static_cast<size_t>(cpu::span_count(problem)));
+    run_all<cpu::UnpoolSpans>(cpu::unpool_spans, {problem, spans.data(), &invalid}, 16, 0);
+    const cpu::UnpoolTask task{problem, spans.data(), &invalid};
+    const Plan plan = cpu::unpool.plan(task, 16);
+    ASSERT_GT(plan.units, 1);
+    const float untouched = -1;  // elements are positive
+    std::vector<int> writers(static_cast<size_t>(u.outputs));
+    for (int64_t unit = 0; unit < plan.units; ++unit) {
+      std::fill_n(u.output.as<float>(), u.outputs, untouched);
+      cpu::unpool.run(task, plan, unit, unit + 1);
+      for (int64_t i = 0; i < u.outputs; ++i) writers[static_cast<size_t>(i)] += u.output.as<float>()[i] != untouched;
+    }
+    for (const int count : writers) ASSERT_EQ(count, 1) << what;
+  });
+  EXPECT_GT(divided, 50);
+}
+
 TEST(Unpool, IndicesOutsideAreReportedAndNotFollowed) {
   const UnpoolCase c{2, 4, {4, 8, 40}, 10240};
   for (const int64_t wrong : {c.volume, int64_t{-2}, std::numeric_limits<int64_t>::min(),
