@@ -1,4 +1,6 @@
 #include "cuda/unpool.h"
+
+#include "cuda/kernels/unpool.h"
 #include "unpool_check.h"
 
 // The CUDA kernels of unpooling, their own source, run on the host one thread after the other, against brute force.
@@ -34,8 +36,13 @@ void check_winners(int* runs) {
         p.input_strides.d != p.input_strides.h * p.lengths.h) {
       return;
     }
-    std::vector<int64_t> winners(static_cast<size_t>(u.outputs), -1);
+    // A launch on the host goes from the last thread to the first; the other order is as good.
+    std::vector<int64_t> winners(static_cast<size_t>(u.outputs), -1), ascending = winners;
     cuda::launch_unpool(UnpoolWinners{p.lengths, p.volume, p.indices, p.index_strides, winners.data()}, queue);
+    const cuda::UnpoolWinnersAny kernel{{p.lengths, p.volume, p.indices, p.index_strides, ascending.data()},
+                                        {p.lengths.c, p.lengths.d, p.lengths.h, p.lengths.w, false}};
+    for (int64_t item = 0; item < p.lengths.elements(); ++item) kernel(item);
+    ASSERT_EQ(winners, ascending) << what;
     const FlatStrides source{p.input_strides.n, p.input_strides.c, p.input_strides.w};
     cuda::launch_unpool(gather_of_winners(p, winners.data(), p.input, source), queue);
     u.check(what);
