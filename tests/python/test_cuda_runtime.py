@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import voxpool
-from cuda_support import assert_on_device, gradient, kernels, skip_without_gpu
+from cuda_support import assert_on_device, gradient, kernels, on_device, skip_without_gpu
 from support import channels_last
+from unpool_support import last_wins
 
 skip_without_gpu()
 
@@ -192,3 +193,21 @@ def test_more_than_2_31_outputs_of_one_volume():
     output = voxpool.max_pool3d(x, 3, 1, 1)
     right = voxpool.max_pool3d(x[:, :, -4:].cpu(), 3, 1, 1)
     assert_on_device(output[:, :, -2:], right[:, :, -2:], strides=False)
+
+
+def test_unpooling_leaves_indices_outside_out():
+    y = torch.randn(1, 2, 2, 2, 2)
+    i = torch.tensor([0, -1, -2, 64, 63, 2**62, -(2**63), 5]).expand(1, 2, 8).reshape(y.shape)
+    out = voxpool.max_unpool3d(on_device(y), on_device(i), 2).cpu().flatten(2)
+    inside = (i >= 0) & (i < 64)
+    expected = last_wins(y, torch.where(inside, i, -1), 64)
+    assert torch.equal(out, expected)
+    leaf = on_device(y).requires_grad_()
+    voxpool.max_unpool3d(leaf, on_device(i), 2).sum().backward()
+    assert torch.equal(leaf.grad.cpu(), inside.float())
+
+
+def test_unpooling_across_devices_is_refused():
+    y, i = torch.randn(1, 1, 2, 2, 2), torch.zeros(1, 1, 2, 2, 2, dtype=torch.int64)
+    with pytest.raises(RuntimeError, match="on one device"):
+        voxpool.max_unpool3d(on_device(y), i, 2)
