@@ -7,6 +7,10 @@
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
+// Windows that the compiler knows are faster, and a third of the library; for processors without AVX2, which no longer
+// train networks, the general kernels are fast enough.
+constexpr bool knows_windows = vector_bytes > 16;
+
 // Per output: its taps inside the input, the position of the first of them, and how many outputs from this one on have
 // the same taps.
 struct OutputTaps {

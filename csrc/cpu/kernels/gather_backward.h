@@ -123,9 +123,8 @@ class GatherBackward {
 
   Stores row_stores() const {
     constexpr auto size = static_cast<int64_t>(sizeof(T));
-    constexpr bool parts = lanes<typename GradientLanes<T>::Lane> * size >= part_bytes;  // in a vector
     const Strides& in = p_.input_strides;
-    if (!parts || !p_.stream || (p_.geometry.w().in > 1 && in.w != channels())) return Stores::cached;
+    if (!p_.stream || (p_.geometry.w().in > 1 && in.w != channels())) return Stores::cached;
     const int64_t column = layout == Layout::channels_first ? in.c : channels();
     return stream_stores(p_.grad_input, in.n * size, in.d * size, in.h * size, row_length_ * size, column * size);
   }

@@ -69,6 +69,7 @@ struct FixedWindow {
   static constexpr int stride = stride_, kernel = kernel_, pad = pad_, blocks = 1;
   static constexpr int first_q = static_cast<int>(-floor_div(kernel - 1 - pad, stride));
   static constexpr int last_q = (stride - 1 + pad) / stride;
+  static constexpr bool usual = stride == 2 && ((kernel == 2 && pad == 0) || (kernel == 3 && pad == 1));
 };
 
 template <class T, class W, bool all_exist>
@@ -108,6 +109,7 @@ class FixedGather {
 template <int stride_>
 struct AnyWindow {
   static constexpr int stride = stride_, kernel = 0, blocks = stride >= 4 ? 1 : 4 / stride;
+  static constexpr bool usual = false;
 };
 
 template <class T, class W, bool all_exist>
@@ -213,10 +215,10 @@ void gather_rows_first(const ColumnsFirst& given, const RowBlock<T>& block, T* g
   const ColumnsFirst columns = given;  // copies that no store changes
   const Stores stores = block.stores;
   block.for_each([&](const GradientRows<T>& rows, int64_t from, int64_t to) VOXPOOL_LAMBDA_INLINE {
-    if constexpr (W::kernel > 0 && W::stride > 1) {
+    if constexpr (W::usual) {
       if (rows.count == 1) return gather_row_of<T, W, 1>(columns, rows, from, stores, grad_input + to);
     }
-    if constexpr (W::kernel > W::stride && W::stride > 1) {
+    if constexpr (W::usual && W::kernel > W::stride) {
       if (rows.count == 2) return gather_row_of<T, W, 2>(columns, rows, from, stores, grad_input + to);
       if (rows.count == 4) return gather_row_of<T, W, 4>(columns, rows, from, stores, grad_input + to);
     }
@@ -246,18 +248,20 @@ void gather_rows_first_scalar(const ColumnsFirst& columns, const RowBlock<T>& bl
 
 template <class T>
 GatherRowsFirst<T> select_gather_rows_first(const Axis& w) {
-  const auto is = [&](int64_t kernel, int64_t pad) {
-    return w.dilation == 1 && w.kernel == kernel && w.pad_begin == pad;
+  const auto is = [&](int64_t stride, int64_t kernel, int64_t pad) {
+    return w.dilation == 1 && w.stride == stride && w.kernel == kernel && w.pad_begin == pad;
   };
+  if constexpr (knows_windows) {
+    if (is(1, 3, 1)) return gather_rows_first<T, FixedWindow<1, 3, 1>>;
+    if (is(2, 2, 0)) return gather_rows_first<T, FixedWindow<2, 2, 0>>;
+    if (is(2, 3, 0)) return gather_rows_first<T, FixedWindow<2, 3, 0>>;
+    if (is(2, 3, 1)) return gather_rows_first<T, FixedWindow<2, 3, 1>>;
+    if (is(2, 5, 2)) return gather_rows_first<T, FixedWindow<2, 5, 2>>;
+  }
   switch (w.stride) {
     case 1:
-      if (is(3, 1)) return gather_rows_first<T, FixedWindow<1, 3, 1>>;
       return gather_rows_first<T, AnyWindow<1>>;
     case 2:
-      if (is(2, 0)) return gather_rows_first<T, FixedWindow<2, 2, 0>>;
-      if (is(3, 0)) return gather_rows_first<T, FixedWindow<2, 3, 0>>;
-      if (is(3, 1)) return gather_rows_first<T, FixedWindow<2, 3, 1>>;
-      if (is(5, 2)) return gather_rows_first<T, FixedWindow<2, 5, 2>>;
       return gather_rows_first<T, AnyWindow<2>>;
     case 3:
       return gather_rows_first<T, AnyWindow<3>>;

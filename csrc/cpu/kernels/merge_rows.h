@@ -50,7 +50,7 @@ struct ToOutput {
   Stores stores;  // of values
 
   // No line is to be streamed twice.
-  VOXPOOL_INLINE bool takes_part() const { return stores != Stores::cached; }
+  VOXPOOL_INLINE bool takes_part() const { return stores == Stores::past_caches; }
   VOXPOOL_INLINE ToOutput after(int64_t lanes) const {
     return {values + lanes, tracks_taps(track) ? codes + lanes : nullptr, relu, stores};
   }
@@ -114,36 +114,6 @@ void merge_rows_of(const Merge<E> given, const Sink sink) {
     }
   }
 }
-
-// The last of the planes that an output row takes on its way into its ring: the merge goes on with the planes before
-// it, which lie there already, while the values are in registers.
-template <class E, Track track>
-struct ThroughLastPlane {
-  static constexpr int planes_before = 2;
-  ToReducedRow<E, track> ring;
-  RowTap<E> before[planes_before];
-  Codes<typename E::Lane> code_offset;  // of the last plane
-  ToOutput<E, track> output;
-
-  VOXPOOL_INLINE ThroughLastPlane after(int64_t lanes) const {
-    ThroughLastPlane moved{ring.after(lanes), {}, code_offset, output.after(lanes)};
-    for (int i = 0; i < planes_before; ++i) {
-      moved.before[i] = {before[i].values + lanes, tracks_taps(track) ? before[i].codes + lanes : nullptr,
-                         before[i].code_offset};
-    }
-    return moved;
-  }
-  VOXPOOL_INLINE void put(int64_t i, const Best<E, track>& last, int64_t length) const {
-    ring.put(i, last, length);
-    Best<E, track> best = first_of<E, track>(before[0], i);
-    const Best<E, track> next = first_of<E, track>(before[1], i);
-    best.take(next.value, next.code);
-    Codes<typename E::Lane> code{};
-    if constexpr (tracks_taps(track)) code = last.code + code_offset;
-    best.take(last.value, code);
-    output.put(i, best, length);
-  }
-};
 
 template <class E, Track track, class Sink>
 void merge_rows(const Merge<E>& merge, const Sink& sink) {

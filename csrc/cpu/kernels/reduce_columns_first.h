@@ -223,20 +223,24 @@ void reduce_columns_first_scalar(const ColumnPass& pass, InputRows<E> rows, cons
 
 template <class E, Track track, class Sink>
 ReduceColumns<E, Sink> select_reduce_columns_first(const Axis& w) {
-  const bool dense = w.dilation == 1;
+  const auto is = [&](int64_t stride, int64_t kernel, int64_t pad) {
+    return w.dilation == 1 && w.stride == stride && w.kernel == kernel && w.pad_begin == pad;
+  };
+  if constexpr (knows_windows) {
+    if (is(1, 3, 0)) return slide_columns_first<E, track, 1, 3, 0, Sink>;
+    if (is(1, 3, 1)) return slide_columns_first<E, track, 1, 3, 1, Sink>;
+    if (is(2, 2, w.pad_begin)) return reduce_columns_first<E, track, 2, 2, Sink>;
+    if (is(2, 3, 0)) return slide_columns_first<E, track, 2, 3, 0, Sink>;
+    if (is(2, 3, 1)) return slide_columns_first<E, track, 2, 3, 1, Sink>;
+    if (is(2, 5, 2)) return slide_columns_first<E, track, 2, 5, 2, Sink>;
+    if (is(3, 3, w.pad_begin)) return reduce_columns_first<E, track, 3, 3, Sink>;
+  }
   switch (w.stride) {
     case 1:
-      if (dense && w.kernel == 3 && w.pad_begin == 0) return slide_columns_first<E, track, 1, 3, 0, Sink>;
-      if (dense && w.kernel == 3 && w.pad_begin == 1) return slide_columns_first<E, track, 1, 3, 1, Sink>;
       return reduce_columns_first<E, track, 1, 0, Sink>;
     case 2:
-      if (dense && w.kernel == 2) return reduce_columns_first<E, track, 2, 2, Sink>;
-      if (dense && w.kernel == 3 && w.pad_begin == 0) return slide_columns_first<E, track, 2, 3, 0, Sink>;
-      if (dense && w.kernel == 3 && w.pad_begin == 1) return slide_columns_first<E, track, 2, 3, 1, Sink>;
-      if (dense && w.kernel == 5 && w.pad_begin == 2) return slide_columns_first<E, track, 2, 5, 2, Sink>;
       return reduce_columns_first<E, track, 2, 0, Sink>;
     case 3:
-      if (dense && w.kernel == 3) return reduce_columns_first<E, track, 3, 3, Sink>;
       return reduce_columns_first<E, track, 3, 0, Sink>;
     case 4:
       return reduce_columns_first<E, track, 4, 0, Sink>;

@@ -99,14 +99,11 @@ void reduce_columns_last(const ColumnPass& pass, InputRows<E> rows, const Sink& 
 
 template <class E, Track track, class Sink>
 ReduceColumns<E, Sink> select_reduce_columns_last(const Axis& w) {
-  switch (w.kernel) {
-    case 2:
-      return reduce_columns_last<E, track, 2, Sink>;
-    case 3:
-      return reduce_columns_last<E, track, 3, Sink>;
-    default:
-      return reduce_columns_last<E, track, 0, Sink>;
+  if constexpr (knows_windows) {
+    if (w.kernel == 2) return reduce_columns_last<E, track, 2, Sink>;
+    if (w.kernel == 3) return reduce_columns_last<E, track, 3, Sink>;
   }
+  return reduce_columns_last<E, track, 0, Sink>;
 }
 
 }  // namespace

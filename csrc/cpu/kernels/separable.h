@@ -213,12 +213,7 @@ class Separable {
   void merge_planes(const Tile& t, int64_t od) {
     const OutputTaps& planes = d_taps_[od];
     const int count = static_cast<int>(planes.taps.size());
-    const int64_t last = planes.position + (count - 1) * g_.d().dilation;
-    for (int i = 0; i < count - 1; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
-    if (count == 3 && g_.h().kernel == 3 && !h_together_ && rows_adjoin_ && !plane_ring_.holds(last, last)) {
-      return merge_with_last_plane(t, od, last);
-    }
-    keep_plane(t, last);
+    for (int i = 0; i < count; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
 
     const int64_t rows = rows_adjoin_ ? t.h.size() : 1;
     for (int64_t oh = t.h.begin; oh < t.h.end; oh += rows) {
@@ -229,26 +224,6 @@ class Separable {
       }
       const Merge<E> merge{plane_taps_, count, rows * row_length_};
       finish_rows(t, od, oh, rows, [&](const Output& to) { merge_rows<E, track>(merge, to); });
-    }
-  }
-
-  // The same for windows of three planes and rows, where the last plane is not in its ring yet.
-  void merge_with_last_plane(const Tile& t, int64_t od, int64_t last) {
-    const OutputTaps& planes = d_taps_[od];
-    plane_ring_.put(last, last);
-    for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
-      rows = mergeable(t, oh);
-      const int64_t lane = (oh - t.h.begin) * row_length_;
-      const Merge<E> merge = reduced_rows(last, oh, rows);
-      const auto tap = [&](int i) -> RowTap<E> {
-        const ReducedRow<E> kept = plane_ring_.row(planes.position + i * g_.d().dilation, lane);
-        return {kept.values, kept.codes, (planes.taps.begin + i) * p_.code.step[0]};
-      };
-      finish_rows(t, od, oh, rows, [&](const Output& to) {
-        const auto code = splat_code<Lane>(tap(2).code_offset);
-        merge_rows<E, track>(
-            merge, ThroughLastPlane<E, track>{Reduced{plane_ring_.row(last, lane)}, {tap(0), tap(1)}, code, to});
-      });
     }
   }
 

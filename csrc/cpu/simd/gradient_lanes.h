@@ -100,16 +100,15 @@ struct GradientLanes<Half<mantissa>> {
     } bits;
     for (int i = 0; i < n; ++i) bits.of[i] = voxpool::narrow<T>(v[i]);
 #endif
-    const int64_t bytes = (count < n ? count : n) * static_cast<int64_t>(sizeof(T));
-    if (count >= n) {
-      store_all(to, bits, stores);
-    } else if (stores != Stores::cached) {
-      stream_first(to, bits, bytes);
+    if (stores == Stores::past_caches) {
+      stream(to, bits);
+    } else if (count >= n) {
+      std::memcpy(to, &bits, sizeof bits);
     } else {
 #if defined(__AVX512BW__)
       _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1 << count) - 1), bits);
 #else
-      std::memcpy(to, &bits, static_cast<size_t>(bytes));
+      std::memcpy(to, &bits, static_cast<size_t>(count) * sizeof(T));
 #endif
     }
   }
