@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <fstream>
+
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -9,13 +11,13 @@
 namespace voxpool::cpu {
 
 int64_t last_level_bytes() {
-  constexpr int64_t usual = int64_t{32} << 20;
-#ifdef _SC_LEVEL3_CACHE_SIZE
-  static const int64_t third_level = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  return third_level > 0 ? third_level : usual;
-#else
-  return usual;
-#endif
+  // sysconf adds up what belongs to other processors: 320 MiB where each has 32.
+  static const int64_t size = [] {
+    int64_t kib = 0;
+    std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kib;
+    return (kib > 0 ? kib : 32 * 1024) * 1024;
+  }();
+  return size;
 }
 
 bool is_resident([[maybe_unused]] const void* memory, [[maybe_unused]] int64_t bytes) {

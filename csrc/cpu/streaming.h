@@ -14,7 +14,7 @@ namespace voxpool::cpu {
 bool worth_streaming(const Forward& problem, int64_t bytes);
 bool worth_streaming(const Backward& problem, int64_t bytes);
 
-// The last level of the caches, 32 MiB where the system does not tell.
+// The third level of the first processor's caches, 32 MiB where the system does not tell.
 int64_t last_level_bytes();
 
 // Whether the pages at the beginning, in the middle and at the end of some memory are there.

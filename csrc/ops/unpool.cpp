@@ -54,8 +54,9 @@ void check_unpool(const Tensor& input, const Tensor& indices, c10::ArrayRef<Int>
     TORCH_CHECK(size >= 0, "max_unpool", spatial_dims, "d: expected an output size of no negative length, but got ",
                 output_size);
   }
-  check_devices(input, "input", indices, "max_unpool3d");
-  scalar_type(input, spatial_dims == 2 ? "max_unpool2d" : "max_unpool3d");
+  const char* const op = spatial_dims == 2 ? "max_unpool2d" : "max_unpool3d";
+  check_devices(input, "input", indices, op);
+  scalar_type(input, op);
 }
 
 template void check_unpool(const Tensor&, const Tensor&, at::IntArrayRef, int);

@@ -18,7 +18,7 @@ constexpr const Variant<cpu::UnpoolTask>* unpool_variants[] = {&cpu::unpool};
 constexpr const Variant<cpu::UnpoolSpans>* span_variants[] = {&cpu::unpool_spans};
 constexpr const Variant<UnpoolGather>* gather_variants[] = {&cpu::unpool_gather};
 
-// The first index that is no position, in torch's sentence.
+// The first index that is no position, in torch's sentence; images are volumes of one plane here.
 [[noreturn]] void throw_invalid_index(const Tensor& indices, int64_t volume, const Tensor& output) {
   const Tensor in_order = indices.contiguous();
   const int64_t* begin = in_order.const_data_ptr<int64_t>();

@@ -37,6 +37,7 @@ class UnpoolOps {
   static std::optional<int64_t> position_stride(const Strides& s, const Lengths& lengths) {
     const std::array<std::pair<int64_t, int64_t>, 3> axes{{{lengths.w, s.w}, {lengths.h, s.h}, {lengths.d, s.d}}};
     int64_t run = 1, stride = s.w;
+    if (lengths.positions() == 0) return stride;
     for (const auto& [length, step] : axes) {
       if (length == 1) continue;
       if (run == 1) stride = step;

@@ -12,7 +12,9 @@ namespace {
 class FreshMemory {
  public:
   explicit FreshMemory(int64_t bytes)
-      : bytes_(bytes), memory_(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {}
+      : bytes_(bytes), memory_(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    madvise(memory_, bytes, MADV_NOHUGEPAGE);  // or the first touch of what lies next to it brings it too
+  }
   ~FreshMemory() { munmap(memory_, bytes_); }
   FreshMemory(const FreshMemory&) = delete;
   FreshMemory& operator=(const FreshMemory&) = delete;

@@ -147,7 +147,8 @@ def test_no_room_in_the_output():
     i = torch.zeros(y.shape, dtype=torch.int64)
     out = voxpool.max_unpool3d(y, i, 2, 2, 1)
     assert out.shape == F.max_unpool3d(y, i, 2, 2, 1).shape == (1, 2, 0, 0, 0)
-    assert torch.autograd.grad(out.sum(), y)[0].eq(0).all()
+    assert torch.autograd.grad(out.sum(), y, retain_graph=True)[0].eq(0).all()
+    assert torch.autograd.grad(out, y, torch.zeros(out.shape))[0].eq(0).all()  # a gradient that is dense
 
 
 INVALID = (

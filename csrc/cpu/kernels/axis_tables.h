@@ -7,8 +7,8 @@
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
-// Windows that the compiler knows are faster, and a third of the library; for processors without AVX2, which no longer
-// train networks, the general kernels are fast enough.
+// Windows that the compiler knows are faster, and code of their own for every type. Processors without AVX2 do without:
+// the library would be larger by a sixth.
 constexpr bool knows_windows = vector_bytes > 16;
 
 // Per output: its taps inside the input, the position of the first of them, and how many outputs from this one on have
@@ -68,8 +68,6 @@ struct InputWindows {
   int64_t count;
 };
 
-// A position `stride` further on is read by the same taps of the next outputs, unless it lies near an end of the axis.
-
 class WindowTable {
  public:
   static int64_t bytes(const Axis& axis) {
@@ -97,7 +95,8 @@ class WindowTable {
     }
   }
 
-  // How many of the positions from i on, a stride apart, are read by the same taps.
+  // How many of the positions from i on, a stride apart, are read by the same taps of outputs that follow each other:
+  // all but those near an end of the axis.
   VOXPOOL_INLINE int64_t alike(int64_t i) const { return alike_[i]; }
 
   VOXPOOL_INLINE InputWindows operator[](int64_t i) const { return {entries_ + first_[i], first_[i + 1] - first_[i]}; }

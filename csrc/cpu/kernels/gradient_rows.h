@@ -7,7 +7,8 @@
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
-// A window has at most 255 taps: no more output rows read an input row, no more windows of a row read a column.
+// A window has at most 255 taps. No more windows of a row read a column; and no more output rows read a period of input
+// rows, as each tap (td, th) lies on at most one of them.
 constexpr int most_taps = 255;
 
 // An output row (od, oh) seen from an input row: `code` is that of its tap (td, th, 0) on the input row.

@@ -64,7 +64,7 @@ class TapOffsets {
       const Vector<int32_t> code = widen_bytes(codes + at);
       const Vector<int32_t> offset = code * f0 + (code * r0 >> shift) * f1 + (code * r1 >> shift) * f2;
       const Vector<int64_t> first = ramp + at * step;
-      // What the vector before has stored is not stored again.
+      // Little of what the vector before has stored is stored again.
       if (at + half > i) store_first(to + at, widen_low(offset) + first, half, stores);
       store_first(to + at + half, widen_high(offset) + (first + half * step), half, stores);
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <torch/nn/cloneable.h>
+#include <torch/nn/modules/common.h>
 #include <torch/nn/options/pooling.h>
 #include <torch/nn/pimpl.h>
 #include <voxpool/ops.h>
