@@ -38,10 +38,11 @@ def max_unpool3d(
     Deterministic on the CPU: of several elements with one index, as overlapping windows give, the last in d, h, w
     order wins. On CUDA that is so under ``torch.use_deterministic_algorithms(True)``; otherwise any of them may win.
 
-    Differentiable (also twice, in forward mode, and under torch.func), not exported to ONNX. As in torch the gradient is that of the result
-    at the index, for elements that did not win too. Training keeps the indices, 8 bytes per element. Where windows do
-    not overlap and ``pooled`` was computed from ``x`` in the same graph, the taps it keeps anyway do without them:
-    ``torch.autograd.grad(pooled, x, input, create_graph=True)`` is the same tensor as with ``output_size=x.shape``.
+    Differentiable (also twice, in forward mode, and under torch.func), not exported to ONNX. As in torch the gradient
+    is that of the result at the index, for elements that did not win too. Training keeps the indices, 8 bytes per
+    element. Where windows do not overlap and ``pooled`` was computed from ``x`` in the same graph, the taps it keeps
+    anyway do without them: ``torch.autograd.grad(pooled, x, input, create_graph=True)`` is the same tensor as with
+    ``output_size=x.shape``.
 
     Raises:
         RuntimeError: shapes, dtypes or arguments that describe no unpooling, with torch's sentence; on the CPU an index
