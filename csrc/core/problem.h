@@ -26,7 +26,7 @@ struct Forward {
   void* taps;        // element type: code.type
   int64_t* indices;  // flat d * H * W + h * W + w inside the unpadded input, -1 for a window without taps
   Strides output_strides;
-  bool relu = false;  // without indices
+  bool relu = false;    // without indices
   bool stream = false;  // results are written past the caches, where a device has such stores
 };
 
