@@ -41,19 +41,9 @@ void launch_generic(const Backward& p, const Queue& queue) {
 
 void launch_generic(const Gather& p, const Queue& queue) {
   const Elements elements = outputs(p.geometry, p.output_strides);
-  const auto move = [&]<class T>(T) {
+  dispatch_size(p.dtype, [&]<class T>(T) {
     launch("gather generic", generic::GatherAny<T>{p, elements}, output_count(p.geometry), queue);
-  };
-  switch (size_of(p.dtype)) {
-    case 1:
-      return move(uint8_t{});
-    case 2:
-      return move(uint16_t{});
-    case 4:
-      return move(uint32_t{});
-    default:
-      return move(uint64_t{});
-  }
+  });
 }
 
 void launch_generic(const TapIndices& p, const Queue& queue) {

@@ -10,31 +10,16 @@ generic::Elements elements_of(const Lengths& lengths, const Strides& indices) {
   return {lengths.c, lengths.d, lengths.h, lengths.w, indices.c < indices.w};
 }
 
-// Calls f with a value of an integer type of this size.
-template <class F>
-void with_element_of(size_t size, F&& f) {
-  switch (size) {
-    case 1:
-      return f(uint8_t{});
-    case 2:
-      return f(uint16_t{});
-    case 4:
-      return f(uint32_t{});
-    default:
-      return f(uint64_t{});
-  }
-}
-
 }  // namespace
 
 void launch_unpool(const Unpool& p, const Queue& queue) {
-  with_element_of(size_of(p.dtype), [&]<class T>(T) {
+  dispatch_size(p.dtype, [&]<class T>(T) {
     launch("unpool generic", UnpoolScatter<T>{p, elements_of(p.lengths, p.index_strides)}, p.lengths.elements(), queue);
   });
 }
 
 void launch_unpool(const UnpoolGather& p, const Queue& queue) {
-  with_element_of(size_of(p.dtype), [&]<class T>(T) {
+  dispatch_size(p.dtype, [&]<class T>(T) {
     launch("unpool gather generic", UnpoolGatherAny<T>{p, elements_of(p.lengths, p.index_strides)},
            p.lengths.elements(), queue);
   });

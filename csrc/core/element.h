@@ -150,4 +150,19 @@ VOXPOOL_INLINE void dispatch(ScalarType type, F&& f) {
   }
 }
 
+// Calls f with a value of an integer type as wide as `type`: to move elements is the same for all types of one size.
+template <class F>
+VOXPOOL_INLINE void dispatch_size(ScalarType type, F&& f) {
+  switch (size_of(type)) {
+    case 1:
+      return f(uint8_t{});
+    case 2:
+      return f(uint16_t{});
+    case 4:
+      return f(uint32_t{});
+    default:
+      return f(uint64_t{});
+  }
+}
+
 }  // namespace voxpool

@@ -211,17 +211,7 @@ void gather_rows(const Gather& p, int64_t begin, int64_t end) {
 }
 
 void run_gather(const Gather& p, const Plan&, int64_t begin, int64_t end) {
-  // Only moves elements: every type of a width is the same.
-  switch (size_of(p.dtype)) {
-    case 1:
-      return gather_rows<uint8_t>(p, begin, end);
-    case 2:
-      return gather_rows<uint16_t>(p, begin, end);
-    case 4:
-      return gather_rows<uint32_t>(p, begin, end);
-    default:
-      return gather_rows<uint64_t>(p, begin, end);
-  }
+  dispatch_size(p.dtype, [&]<class T>(T) { gather_rows<T>(p, begin, end); });
 }
 
 void run_tap_indices(const TapIndices& p, const Plan&, int64_t begin, int64_t end) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/axis.h"
+#include "core/element.h"
 
 namespace voxpool::cpu {
 namespace {
@@ -210,21 +211,6 @@ void unpool_range(const UnpoolTask& task, const Pieces& pieces, int64_t n, int64
   if (zeroed < own.end) zero(p.output_strides, output, channels.size(), {zeroed, own.end});
 }
 
-// Calls f with a value of an integer type of this size.
-template <class F>
-void with_element_of(size_t size, F&& f) {
-  switch (size) {
-    case 1:
-      return f(uint8_t{});
-    case 2:
-      return f(uint16_t{});
-    case 4:
-      return f(uint32_t{});
-    default:
-      return f(uint64_t{});
-  }
-}
-
 Plan plan_unpool(const UnpoolTask& task, int64_t threads) {
   const Unpool& p = task.problem;
   const int64_t positions = range_positions(p, threads);
@@ -235,7 +221,7 @@ void run_unpool(const UnpoolTask& task, const Plan& plan, int64_t begin, int64_t
   const Unpool& p = task.problem;
   const Pieces pieces = pieces_of(p);
   const int64_t ranges = ceil_div(p.volume, plan.columns);
-  with_element_of(size_of(p.dtype), [&]<class T>(T) {
+  dispatch_size(p.dtype, [&]<class T>(T) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t range = unit % ranges, group = unit / ranges % pieces.groups, n = unit / ranges / pieces.groups;
       const Range own{range * plan.columns, std::min((range + 1) * plan.columns, p.volume)};
@@ -292,7 +278,7 @@ Plan plan_gather(const UnpoolGather& p, int64_t) {
 
 void run_gather(const UnpoolGather& p, const Plan&, int64_t begin, int64_t end) {
   const Pieces pieces = pieces_of(p);
-  with_element_of(size_of(p.dtype), [&]<class T>(T) {
+  dispatch_size(p.dtype, [&]<class T>(T) {
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t b = unit % pieces.blocks, group = unit / pieces.blocks % pieces.groups;
       const int64_t n = unit / pieces.blocks / pieces.groups;

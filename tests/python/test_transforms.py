@@ -9,11 +9,20 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, grad, vmap
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import voxpool
 from support import OURS, TORCHS
-from transforms import LAYOUTS, SIZES, TRANSFORMS, WINDOWS, batch, tensor, values_of, values_with_indices
+from transforms import (
+    LAYOUTS,
+    SIZES,
+    TRANSFORMS,
+    WINDOWS,
+    CountOperators,
+    batch,
+    tensor,
+    values_of,
+    values_with_indices,
+)
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
@@ -34,24 +43,12 @@ def test_transform(dims, result, layout, transform, capfd):
         torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
-class CountPoolings(TorchDispatchMode):
-    """Counts the calls of voxpool's operators that reach a kernel."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.calls += func.namespace == "voxpool"
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("padding", [0, "same"])
 @pytest.mark.parametrize("indices", [False, True])
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_vmap_is_one_call(dims, indices, padding):
     x = batch(tensor(SIZES[dims], "contiguous"))
-    with CountPoolings() as count:
+    with CountOperators() as count:
         vmap(vmap(lambda t: OURS[dims](t, 2, 1, padding, return_indices=indices)))(x)
     assert count.calls == 1
 

@@ -10,11 +10,10 @@ from torch.export import Dim, export
 from torch.func import vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.library import opcheck
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import voxpool
 from support import OURS, assert_same, channels_last
-from transforms import LAYOUTS, SIZES, TRANSFORMS, tensor
+from transforms import LAYOUTS, SIZES, TRANSFORMS, CountOperators, tensor
 from unpool_support import MODULES, TORCH_UNPOOL, UNPOOL, layouts
 
 OPS = torch.ops.voxpool
@@ -50,22 +49,10 @@ def test_transform(dims, layout, transform, capfd):
     torch.testing.assert_close(actual, expected)
 
 
-class CountUnpoolings(TorchDispatchMode):
-    """Counts the calls of voxpool's operators that reach a kernel."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.calls += func.namespace == "voxpool"
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_vmap_is_one_call(dims):
     i = indices_for(SIZES[dims])
-    with CountUnpoolings() as count:
+    with CountOperators() as count:
         vmap(lambda x: vmap(lambda t: UNPOOL[dims](t, i, 2))(x))(torch.randn(2, 3, *i.shape))
     assert count.calls == 1
 

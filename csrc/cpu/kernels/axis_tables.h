@@ -90,7 +90,7 @@ class WindowTable {
     }
     first_[axis.in] = used;
     for (int64_t i = axis.in; i-- > 0;) {
-      const bool as_next = i + axis.stride < axis.in && next_is_alike((*this)[i], (*this)[i + axis.stride]);
+      const bool as_next = i + axis.stride < axis.in && same_taps((*this)[i], (*this)[i + axis.stride]);
       alike_[i] = as_next ? alike_[i + axis.stride] + 1 : 1;
     }
   }
@@ -105,10 +105,11 @@ class WindowTable {
   // Every output has at most `kernel` taps, each on one position.
   static int64_t most_entries(const Axis& axis) { return axis.out * axis.kernel; }
 
-  static bool next_is_alike(const InputWindows& a, const InputWindows& b) {
+  // The same taps mean the same outputs, each one further on.
+  static bool same_taps(const InputWindows& a, const InputWindows& b) {
     if (a.count != b.count) return false;
     for (int64_t k = 0; k < a.count; ++k) {
-      if (a.windows[k].tap != b.windows[k].tap || a.windows[k].output + 1 != b.windows[k].output) return false;
+      if (a.windows[k].tap != b.windows[k].tap) return false;
     }
     return true;
   }
