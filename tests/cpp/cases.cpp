@@ -39,6 +39,14 @@ std::vector<Case> named_cases() {
       {1, 33, {6, 7, 8}, cube(k3s2, true)},
       {1, 2, {5, 6, 131}, cube(k3s1)},
       {1, 65, {3, 4, 5}, cube(k3s1)},
+      {2, 32, {5, 7, 9}, cube(k3s1)},  // whole vectors of channels
+      {1, 64, {3, 11, 6}, cube(k3s1)},
+      {1, 512, {2, 3, 20}, cube(k3s1)},  // tiles of a part of each row
+      {1, 16, {6, 1, 2}, {{axis(3, 2, 1, 1, 2), k3s1, k3s1}, false, PaddingRule::symmetric, 3}},
+      {1,
+       64,
+       {5, 6, 5},
+       {{axis(2, 1, 1, 0, 1), axis(3, 1, 2, 0, 1), axis(3, 1, 0, 2, 1)}, false, PaddingRule::pairs, 3}},
       {2, 70, {9, 4, 5}, cube(k3s2)},  // a group of channels and a part of one
       {1, 18, {9, 3, 2}, cube(axis(2, 3, 0, 0, 1))},
       {1, 2, {7, 11, 211}, cube(axis(3, 3, 0, 0, 1))},

@@ -5,6 +5,7 @@
 
 #include "cpu/kernels/reduce_columns.h"
 #include "cpu/kernels/row_ring.h"
+#include "cpu/kernels/slide_window.h"
 #include "cpu/kernels/tap_offsets.h"
 #include "cpu/memory_order.h"
 #include "cpu/tile_plan.h"
@@ -44,6 +45,8 @@ class Separable {
         strip_capacity_(plan.rows * plan.columns * channels_ + 2 * lanes<Lane>),
         narrow_(track != Track::taps_in_any_order && layout == Layout::channels_last &&
                 columns_are_narrow<E>(g_.w(), channels_, plan.columns, p_.input_strides.w)),
+        slides_(track == Track::values && layout == Layout::channels_last && !narrow_ &&
+                can_slide<E>(g_, p_.input_strides)),
         reduce_to_row_(select_reduce_columns<E, track, Reduced>(layout, g_.w(), narrow_)),
         reduce_to_output_(select_reduce_columns<E, track, Output>(layout, g_.w(), narrow_)),
         scratch_(scratch_bytes()),
@@ -54,6 +57,11 @@ class Separable {
         row_ring_(g_.h().in, row_slots(), row_capacity_, tracks_taps(track), scratch_),
         plane_ring_(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track), scratch_) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
+    if (slides_) {
+      // What rows in the padding hold: those of a tile, with the columns beside it.
+      lowest_row_ = scratch_.template take<Raw>((plan.columns + 2) * channels_);
+      std::fill_n(lowest_row_, (plan.columns + 2) * channels_, E::raw_lowest);
+    }
     if constexpr (tracks_taps(track)) {
       final_codes_ = scratch_.template take<uint8_t>(strip_capacity_);
       tap_offsets_ = TapOffsets(g_, p_.code, index_step_);
@@ -77,6 +85,7 @@ class Separable {
         RowRing<E>::bytes(g_.h().in, row_slots(), row_capacity_, tracks_taps(track)) +
         RowRing<E>::bytes(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track));
     if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
+    if (slides_) bytes += Scratch::bytes_for<Raw>((plan_.columns + 2) * channels_);
     if constexpr (tracks_taps(track)) bytes += Scratch::bytes_for<uint8_t>(strip_capacity_);
     return bytes;
   }
@@ -199,6 +208,9 @@ class Separable {
   void keep_plane(const Tile& t, int64_t plane) {
     if (plane_ring_.holds(plane, plane)) return;
     plane_ring_.put(plane, plane);
+    if constexpr (knows_windows && track == Track::values) {
+      if (slides_) return slide_plane(slide(t, plane), Reduced{plane_ring_.row(plane)});
+    }
     for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
       rows = h_together_ ? alike(t, oh) : mergeable(t, oh);
       const Reduced to{plane_ring_.row(plane, (oh - t.h.begin) * row_length_)};
@@ -210,9 +222,25 @@ class Separable {
     }
   }
 
+  Slide<E> slide(const Tile& t, int64_t plane) const {
+    const Strides& in = p_.input_strides;
+    return {g_.h(), g_.w(), t.h, t.w, channels_, input_row(plane, 0), in.h, in.d, lowest_row_};
+  }
+
   void merge_planes(const Tile& t, int64_t od) {
     const OutputTaps& planes = d_taps_[od];
     const int count = static_cast<int>(planes.taps.size());
+    if constexpr (knows_windows && track == Track::values) {
+      const int64_t last = planes.position + 2 * g_.d().dilation;
+      if (slides_ && rows_adjoin_ && count == 3 && !plane_ring_.holds(last, last)) {
+        for (int i = 0; i < 2; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
+        plane_ring_.put(last, last);
+        const auto before = [&](int i) { return plane_ring_.row(planes.position + i * g_.d().dilation).values; };
+        return finish_rows(t, od, t.h.begin, t.h.size(), [&](const Output& to) {
+          slide_plane(slide(t, last), ThroughLastPlane<E>{Reduced{plane_ring_.row(last)}, before(0), before(1), to});
+        });
+      }
+    }
     for (int i = 0; i < count; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
 
     const int64_t rows = rows_adjoin_ ? t.h.size() : 1;
@@ -290,6 +318,7 @@ class Separable {
   const int64_t row_capacity_;    // lanes of a row, and room for a vector that reaches past it
   const int64_t strip_capacity_;  // the same for the rows of a tile
   const bool narrow_;             // channels-last with several columns to a vector
+  const bool slides_;             // rows are reduced along w and h at once
   const ReduceColumns<E, Reduced> reduce_to_row_;
   const ReduceColumns<E, Output> reduce_to_output_;
   Scratch scratch_;
@@ -299,6 +328,7 @@ class Separable {
   RowRing<E> plane_ring_;        // the rows of a tile in one input plane, reduced along w and h
   Raw* final_values_ = nullptr;  // of a row, where the output is not dense
   uint8_t* final_codes_ = nullptr;
+  Raw* lowest_row_ = nullptr;
   TapOffsets tap_offsets_;
   const Raw* input_end_;
 
