@@ -41,7 +41,7 @@ std::vector<Case> named_cases() {
       {1, 65, {3, 4, 5}, cube(k3s1)},
       {2, 32, {5, 7, 9}, cube(k3s1)},  // whole vectors of channels
       {1, 64, {3, 11, 6}, cube(k3s1)},
-      {1, 512, {2, 3, 20}, cube(k3s1)},  // tiles of a part of each row
+      {1, 512, {2, 3, 34}, cube(k3s1)},  // tiles of a part of each row
       {1, 16, {6, 1, 2}, {{axis(3, 2, 1, 1, 2), k3s1, k3s1}, false, PaddingRule::symmetric, 3}},
       {1,
        64,
