@@ -36,9 +36,9 @@ def count_blocks(monkeypatch):
     """A list that grows by one entry for each block that is computed."""
     computed, right = [], pool.pooled_block
 
-    def counted(volume, level, block):
+    def counted(volume, keys, level, block):
         computed.append(block)
-        return right(volume, level, block)
+        return right(volume, keys, level, block)
 
     monkeypatch.setattr(pool, "pooled_block", counted)
     return computed

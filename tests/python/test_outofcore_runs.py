@@ -208,21 +208,21 @@ import re, sys, numpy, torch, voxpool
 from pathlib import Path
 status = lambda name: int(re.search(name + r":\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 voxpool.max_pool3d(torch.zeros(1, 64, 64, 64), 4)
-numpy.save("small.npy", numpy.zeros((8, 8, 8), "u1"))
+numpy.save("small.npy", numpy.zeros((8, 8, 8), "u2"))
 voxpool.pool_volume("small.npy", "small_out.npy", 2)
 Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
 before = status("VmRSS")
 voxpool.pool_volume("in.npy", sys.argv[1], 4, memory=64 * 2**20)
 print(status("VmHWM") - before)
 """
-    shape = (2048, 1024, 1024)
-    header = np.lib.format.header_data_from_array_1_0(np.empty((0,), "u1")) | {"shape": shape}
+    shape = (1024, 1024, 1024)
+    header = np.lib.format.header_data_from_array_1_0(np.empty((0,), "u2")) | {"shape": shape}
     with open(tmp_path / "in.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         file.truncate(file.tell() + 2**31)
     command = [sys.executable, "-c", code, "out.npy"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert np.load(tmp_path / "out.npy", mmap_mode="r").shape == (512, 256, 256)
+    assert np.load(tmp_path / "out.npy", mmap_mode="r").shape == (256, 256, 256)
     used = int(run.stdout)
     assert 32 * 2**20 < used < 80 * 2**20

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import os
 
 #: Bytes that a pooling may use where nothing else is said. Larger parts are no faster.
-DEFAULT_MEMORY = 2**30
+DEFAULT_MEMORY = 2**28
 
 
 def pool_volume(

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--channels-last", action="store_true", help="the array is (..., D, H, W, C)")
     parser.add_argument(
-        "--memory", type=_bytes, default=DEFAULT_MEMORY, metavar="SIZE", help="as 512M or 2G (default: 1G)"
+        "--memory", type=_bytes, default=DEFAULT_MEMORY, metavar="SIZE", help="as 512M or 2G (default: 256M)"
     )
     parser.add_argument("--threads", type=_positive, default=None, metavar="N", help="default: torch's choice")
     parser.add_argument("--restart", action="store_true", help="forget what an interrupted run has left")

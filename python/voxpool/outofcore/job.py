@@ -110,7 +110,7 @@ def prepare(
             raise ValueError(str(error).splitlines()[0] + f" (level {level})" * (levels > 1)) from None
         sizes = tuple(axis.outputs for axis in axes)
         unit = tuple(map(min, unit, sizes))
-        steps = blocks.plan(axes, unit, memory, item * (read + order.copied(volume.dtype)), item * (write + 1))
+        steps = blocks.plan(axes, unit, memory, item * (read + order.Keys(volume.dtype).copies), item * (write + 1))
         plans.append(Level(axes, steps))
     return Job(source, volume, target, names, plans)
 

@@ -7,6 +7,8 @@ order, and the padding, the lowest int16, comes back as 0. Booleans are the byte
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,36 +22,38 @@ def supported(dtype: "np.dtype[Any]") -> bool:
     return dtype.kind + str(dtype.itemsize) in (*_DIRECT, *_SHIFTED, "b1")
 
 
-def copied(dtype: "np.dtype[Any]") -> bool:
-    """Whether a part of an array has to be copied before it can be pooled."""
-    return not dtype.isnative or _is_shifted(dtype)
+class Keys:
+    """Turns values of one dtype into the numbers that are pooled, and the maxima back into values."""
 
+    def __init__(self, dtype: "np.dtype[Any]") -> None:
+        self._value = dtype.newbyteorder("=")
+        self._shifted = dtype.kind == "u" and dtype.itemsize > 1
+        self._key = np.dtype("u1" if dtype.kind == "b" else f"i{dtype.itemsize}" if self._shifted else self._value)
+        self._swapped = not dtype.isnative
+        #: Whether the values have to be copied.
+        self.copies = self._shifted or self._swapped
+        # One copy for all blocks: memory that is new for each of them costs more than the pooling.
+        self._scratch = torch.empty(0)
 
-def keys(values: "NDArray[Any]") -> "NDArray[Any]":
-    """The values as numbers that voxpool pools; a view of `values` unless ``copied(values.dtype)``."""
-    dtype = values.dtype
-    if dtype.kind == "b":
-        return values.view(np.uint8)
-    if not copied(dtype):
-        return values
-    native = values.astype(dtype.newbyteorder("="))
-    return _flipped(native).view(_signed(native.dtype)) if _is_shifted(dtype) else native
+    def of(self, values: "NDArray[Any]") -> Tensor:
+        """The values' keys, until the next call: a view of `values` unless :attr:`copies`."""
+        words = values.view(self._key.newbyteorder("S") if self._swapped else self._key)
+        if not self.copies:
+            return torch.from_numpy(words)
+        if self._scratch.numel() < words.size:
+            self._scratch = torch.empty(words.size, dtype=torch.from_numpy(np.empty(0, self._key)).dtype)
+        keys = self._scratch[: words.size].view(words.shape)
+        if self._swapped:
+            np.copyto(keys.numpy(), words)
+        if self._shifted:
+            torch.bitwise_xor(keys if self._swapped else torch.from_numpy(words), self._lowest(), out=keys)
+        return keys
 
+    def values(self, keys: Tensor) -> "NDArray[Any]":
+        """The values of these keys, in native byte order. May change `keys`."""
+        if self._shifted:
+            keys ^= self._lowest()
+        return keys.numpy().view(self._value)
 
-def values(keys: "NDArray[Any]", dtype: "np.dtype[Any]") -> "NDArray[Any]":
-    """What :func:`keys` was given, `dtype` in native byte order. May change `keys`."""
-    native = dtype.newbyteorder("=")
-    return _flipped(keys.view(native)) if _is_shifted(dtype) else keys.view(native)
-
-
-def _is_shifted(dtype: "np.dtype[Any]") -> bool:
-    return dtype.kind == "u" and dtype.itemsize > 1
-
-
-def _signed(dtype: "np.dtype[Any]") -> "np.dtype[Any]":
-    return np.dtype(f"i{dtype.itemsize}")
-
-
-def _flipped(words: "NDArray[Any]") -> "NDArray[Any]":
-    words ^= words.dtype.type(1 << (8 * words.dtype.itemsize - 1))
-    return words
+    def _lowest(self) -> int:
+        return int(np.iinfo(self._key).min)

@@ -8,13 +8,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-
 from voxpool.functional import max_pool3d
-from voxpool.outofcore import blocks, order
+from voxpool.outofcore import blocks
 from voxpool.outofcore.blocks import Block
 from voxpool.outofcore.job import Job, Level
 from voxpool.outofcore.journal import Journal, sync_folder
+from voxpool.outofcore.order import Keys
 from voxpool.outofcore.volume import Volume, suffix
 
 if TYPE_CHECKING:
@@ -97,18 +96,19 @@ def _compute(job: Job, journal: Journal, watch: Watcher) -> int:
     volumes = [job.volume]
     for path in job.files.arrays:
         volumes.append(volumes[-1].pooled(path))
+    keys = Keys(job.volume.dtype)
     work = job.work()
     done = sum(_bytes_read(job, *item) for item in itertools.islice(work, journal.blocks))
     with watch(job.bytes_read, done) as advance:
         for number, block in work:
-            values = pooled_block(volumes[number], job.levels[number], block)
+            values = pooled_block(volumes[number], keys, job.levels[number], block)
             volumes[number + 1].write(block, values)
             journal.add_block()
             advance(_bytes_read(job, number, block))
     return job.bytes_read - done
 
 
-def pooled_block(volume: Volume, level: Level, block: Block) -> "NDArray[Any]":
+def pooled_block(volume: Volume, keys: Keys, level: Level, block: Block) -> "NDArray[Any]":
     """The outputs of one block, their axes in the order of the file.
 
     Where a window's largest values are zeros of both signs, the first one in the order of the file is taken.
@@ -116,8 +116,7 @@ def pooled_block(volume: Volume, level: Level, block: Block) -> "NDArray[Any]":
     rows = blocks.rows(level.axes, block)
     windows = sorted(volume.spatial)
     others = [axis for axis in range(len(level.axes)) if axis not in windows]
-    keys = torch.from_numpy(order.keys(volume.read(rows)))
-    moved = keys.permute(*others, *windows)
+    moved = keys.of(volume.read(rows)).permute(*others, *windows)
     batch = moved.flatten(0, -5) if len(others) > 2 else moved if others else moved[None]
     axes = [level.axes[axis] for axis in windows]
     pooled = max_pool3d(
@@ -129,7 +128,7 @@ def pooled_block(volume: Volume, level: Level, block: Block) -> "NDArray[Any]":
     )
     pooled = pooled.reshape([len(block[axis]) for axis in (*others, *windows)])
     back = sorted(range(len(level.axes)), key=[*others, *windows].__getitem__)
-    return order.values(pooled.permute(back).numpy(), volume.dtype)
+    return keys.values(pooled.permute(back))
 
 
 def _bytes_read(job: Job, number: int, block: Block) -> int:
