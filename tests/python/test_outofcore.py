@@ -117,6 +117,12 @@ def test_levels(tmp_path, window):
         np.testing.assert_array_equal(np.load(result), expected)
 
 
+def test_levels_may_be_named_after_the_source(tmp_path):
+    np.save(tmp_path / "scan.npy", np.zeros((8, 8, 8), "u2"))
+    results = voxpool.pool_volume(tmp_path / "scan.npy", tmp_path / "scan.npy", 2, levels=2)
+    assert [path.name for path in results] == ["scan_1.npy", "scan_2.npy"]
+
+
 def test_threads_and_memory_change_nothing(tmp_path):
     x = special((20, 21, 22), torch.float32).numpy()
     before = torch.get_num_threads()

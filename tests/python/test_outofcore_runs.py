@@ -72,7 +72,7 @@ def blocks_of_a_whole_run(folder, monkeypatch, **changed):
 
 
 def test_a_run_goes_on_where_the_last_one_ended(half, monkeypatch):
-    assert names(half) == [".out.npy.journal", ".out_1.npy.part", ".out_2.npy.part", "in.npy"]
+    assert names(half) == [".out.npy.journal", ".out.npy.part1", ".out.npy.part2", "in.npy"]
     every = blocks_of_a_whole_run(half, monkeypatch)
     assert len(every) > 5
     computed = count_blocks(monkeypatch)
@@ -98,7 +98,7 @@ def test_a_run_starts_again_when_something_has_changed(half, change, monkeypatch
         (half / "in.npy").rename(half / "moved.npy")
         (half / "in.npy").symlink_to("moved.npy")
     elif change == "part":
-        (half / ".out_2.npy.part").unlink()
+        (half / ".out.npy.part2").unlink()
     elif change in ("journal", "torn"):
         journal = half / ".out.npy.journal"
         head, _, _ = journal.read_bytes().partition(b"\n")
@@ -125,8 +125,43 @@ def test_a_source_that_changes_meanwhile(half, monkeypatch):
         patch.setattr(pool, "pooled_block", touched)
         with pytest.raises(RuntimeError, match=r"in\.npy: changed while it was read"):
             start(half)
-    assert not list(half.glob("out*"))
+    assert names(half) == ["in.npy"]
     start(half)
+    check(half)
+
+
+def test_a_run_of_fewer_levels_removes_what_another_one_has_left(half):
+    np.save(half / "out.npy", np.zeros(3))  # not one of the results of two levels
+    start(half)
+    (half / "out.npy").unlink()
+    check(half)
+    (half / "out_1.npy").unlink()
+    (half / "out_2.npy").unlink()
+    for part in (".out.npy.part3", ".out.npy.part"):
+        (half / part).write_text("")
+    (half / ".out.npy.part1.npy.part").write_text("of another target")
+    start(half)
+    (half / ".out.npy.part1.npy.part").unlink()
+    check(half)
+
+
+def test_a_result_that_appears_at_the_end_is_kept(half, monkeypatch):
+    right = pool.pooled_block
+
+    def appears(*arguments):
+        (half / "out_2.npy").write_text("somebody's")
+        return right(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "pooled_block", appears)
+        with pytest.raises(FileExistsError, match=r"out_2\.npy"):
+            start(half)
+    assert (half / "out_2.npy").read_text() == "somebody's"
+    assert not (half / "out_1.npy").exists()
+    (half / "out_2.npy").unlink()
+    computed = count_blocks(monkeypatch)
+    start(half)
+    assert computed == []
     check(half)
 
 

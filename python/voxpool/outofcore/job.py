@@ -94,8 +94,9 @@ def prepare(
             f"{target}: expected a name that ends in {suffix(source)}, as the result has the source's format"
         )
     names = files(target, levels)
-    if any(_same(source, result) for result in (target, *names.results)):
-        raise ValueError(f"{target}: the result cannot replace the volume it is computed from")
+    for _, result in names.renames:
+        if _same(source, result):
+            raise ValueError(f"{result}: the result cannot replace the volume it is computed from")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent}: no such directory")
 

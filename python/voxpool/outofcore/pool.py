@@ -4,8 +4,10 @@ import itertools
 import math
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxpool.functional import max_pool3d
@@ -14,7 +16,7 @@ from voxpool.outofcore.blocks import Block
 from voxpool.outofcore.job import Job, Level
 from voxpool.outofcore.journal import Journal, sync_folder
 from voxpool.outofcore.order import Keys
-from voxpool.outofcore.volume import Volume, suffix
+from voxpool.outofcore.volume import Volume, parts_of, suffix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,11 +50,12 @@ def run(job: Job, restart: bool, watch: Watcher) -> Done:
     with Journal(job.target) as journal:
         task = job.task()
         if restart or journal.task != task or journal.blocks < job.blocks:
-            for path in (job.target, *job.files.results):
-                if path.exists():
-                    if journal.task is None:
-                        journal.remove()
-                    raise FileExistsError(f"{path}: is there already")
+            try:
+                _check_free(result for _, result in job.files.renames)
+            except FileExistsError:
+                if journal.task is None:
+                    journal.remove()
+                raise
             if restart or journal.task != task or not all(path.exists() for path in job.files.arrays):
                 _begin(job, journal, task)
             elif suffix(job.target) == ".zarr":
@@ -62,11 +65,13 @@ def run(job: Job, restart: bool, watch: Watcher) -> Done:
         resumed = journal.blocks
         bytes_read = _compute(job, journal, watch) if resumed < job.blocks else 0
         if job.task() != task:
-            journal.discard()
+            _remove_parts(job)
+            journal.remove()
             raise RuntimeError(f"{job.source}: changed while it was read")
-        for part, result in job.files.renames:
-            if part.exists():  # a run that was interrupted here has renamed some
-                os.replace(part, result)
+        left = [(part, result) for part, result in job.files.renames if part.exists()]  # by a run that ended here
+        _check_free(result for _, result in left)
+        for part, result in left:
+            os.replace(part, result)
         sync_folder(job.target)
         journal.remove()
         return Done(resumed, bytes_read)
@@ -136,8 +141,14 @@ def _bytes_read(job: Job, number: int, block: Block) -> int:
 
 
 def _remove_parts(job: Job) -> None:
-    for part, _ in job.files.renames:
+    for part in parts_of(job.target):
         if part.is_dir():
             shutil.rmtree(part)
         else:
-            part.unlink(missing_ok=True)
+            part.unlink()
+
+
+def _check_free(results: Iterable[Path]) -> None:
+    for result in results:
+        if result.exists():
+            raise FileExistsError(f"{result}: is there already")

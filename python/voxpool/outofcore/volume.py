@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -101,14 +102,25 @@ def files(target: Path, levels: int) -> Files:
     """The names of the results: `target` for one level; for more out_1.npy, out_2.npy, ... for out.npy, and for a zarr
     store the arrays 0, 1, ... in it."""
     if suffix(target) == ".zarr":
-        part = target.with_name(f".{target.name}.part")
+        part = part_of(target)
         inside = [Path()] if levels == 1 else [Path(str(level)) for level in range(levels)]
         return Files([part / name for name in inside], [(part, target)], [target / name for name in inside])
-    results = [target]
-    if levels > 1:
-        results = [target.with_stem(f"{target.stem}_{level}") for level in range(1, levels + 1)]
-    parts = [result.with_name(f".{result.name}.part") for result in results]
+    if levels == 1:
+        return Files([part_of(target)], [(part_of(target), target)], [target])
+    results = [target.with_stem(f"{target.stem}_{level}") for level in range(1, levels + 1)]
+    parts = [part_of(target, level) for level in range(1, levels + 1)]
     return Files(parts, list(zip(parts, results, strict=True)), results)
+
+
+def part_of(target: Path, level: int | None = None) -> Path:
+    """A name that belongs to this target alone: another run may have out_1.npy for its target."""
+    return target.with_name(f".{target.name}.part{'' if level is None else level}")
+
+
+def parts_of(target: Path) -> list[Path]:
+    """Everything that runs of any number of levels have left."""
+    name = re.compile(re.escape(part_of(target).name) + r"\d*")
+    return [path for path in target.parent.iterdir() if name.fullmatch(path.name)]
 
 
 def window_centre(axis: Axis) -> float:
