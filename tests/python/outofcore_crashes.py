@@ -5,44 +5,54 @@ Prints how many places a run was killed at, and after how many of them the next 
 """
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
+import zarr
 
 import voxpool
 from outofcore_support import values
 from voxpool.outofcore import pool
 
-FOLDER = Path(sys.argv[1])
-SOURCE, RESULTS = FOLDER / "in.npy", [FOLDER / "out_1.npy", FOLDER / "out_2.npy"]
-REACH_THE_DISK = (
-    (os, "fsync"),
-    (os, "replace"),
-    (os, "posix_fallocate"),
-    (Path, "unlink"),
-    (np.memmap, "flush"),
-)
+FOLDER, SUFFIX = Path(sys.argv[1]), sys.argv[2]
+SOURCE, TARGET = FOLDER / f"in{SUFFIX}", FOLDER / f"out{SUFFIX}"
+JOURNAL = FOLDER / f".out{SUFFIX}.journal"
+FINAL = {".npy": [FOLDER / "out_1.npy", FOLDER / "out_2.npy"], ".zarr": [TARGET]}[SUFFIX]
+VALUES = values((16, 16, 16), "u2")
+REACH_THE_DISK = {
+    ".npy": [(os, "fsync"), (os, "replace"), (os, "posix_fallocate"), (Path, "unlink"), (np.memmap, "flush")],
+    # Every chunk is written to a file that Path.replace then names.
+    ".zarr": [(os, "replace"), (os, "sync"), (Path, "unlink"), (Path, "replace")],
+}[SUFFIX]
 
 
 def start():
-    return voxpool.pool_volume(SOURCE, FOLDER / "out.npy", 2, levels=2, memory=40_000)
+    return voxpool.pool_volume(SOURCE, TARGET, 2, levels=len(FINAL), memory={".npy": 8000, ".zarr": 25_000}[SUFFIX])
 
 
-def in_a_child(work):
+def in_a_child(work, *arguments):
     """The status of the child that did it: 0, or minus the signal that killed it."""
     pid = os.fork()
     if pid == 0:
         torch.set_num_threads(1)
         try:
-            work()
+            work(*arguments)
             os._exit(0)
         except BaseException:
             sys.excepthook(*sys.exc_info())
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def make_source():
+    if SUFFIX == ".npy":
+        np.save(SOURCE, VALUES)
+    else:
+        zarr.create_array(SOURCE, shape=VALUES.shape, dtype="u2", chunks=(4, 8, 8))[:] = VALUES
 
 
 def killed_before(step):
@@ -63,44 +73,41 @@ def killed_before(step):
     start()
 
 
-def resumed():
-    """start() that leaves the number of blocks it computed in a file."""
+def finished():
+    """start(), where there is something left, that leaves the number of blocks it computed in a file. Compares."""
+    expected = VALUES
     computed, right = [], pool.pooled_block
     pool.pooled_block = lambda *arguments: computed.append(0) or right(*arguments)
-    start()
+    if JOURNAL.exists() or not any(path.exists() for path in FINAL):
+        start()
     (FOLDER / "computed").write_text(str(len(computed)))
-
-
-def maxima(x):
-    depth, height, width = (size // 2 for size in x.shape)
-    return x.reshape(depth, 2, height, 2, width, 2).max((1, 3, 5))
+    for path in FINAL:
+        depth, height, width = (size // 2 for size in expected.shape)
+        expected = expected.reshape(depth, 2, height, 2, width, 2).max((1, 3, 5))
+        found = np.load(path) if SUFFIX == ".npy" else zarr.open_array(path, mode="r")[:]
+        assert np.array_equal(found, expected), path
+    left = {path.name for path in FOLDER.iterdir()}
+    assert left == {"computed", SOURCE.name, *(path.name for path in FINAL)}, left
+    assert not [*FOLDER.rglob("*.partial")]
 
 
 def main():
-    x = values((32, 32, 32), "u2")
-    np.save(SOURCE, x)
-    expected = [maxima(x), maxima(maxima(x))]
-    assert in_a_child(resumed) == 0
+    assert in_a_child(make_source) == 0
+    assert in_a_child(finished) == 0
     every = int((FOLDER / "computed").read_text())
     helped = step = 0
     while True:
-        for result in RESULTS:
-            result.unlink()
-        status = in_a_child(lambda step=step: killed_before(step))
+        for path in FINAL:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        status = in_a_child(killed_before, step)
         if status == 0:
             break
         assert status == -signal.SIGKILL, status
-        for result, array in zip(RESULTS, expected, strict=True):
-            assert not result.exists() or np.array_equal(np.load(result), array), (step, result)
-        if (FOLDER / ".out.npy.journal").exists():
-            assert in_a_child(resumed) == 0, step
-            helped += int((FOLDER / "computed").read_text()) < every
-        else:
-            assert all(result.exists() for result in RESULTS), step  # nothing was left to be done
-        for result, array in zip(RESULTS, expected, strict=True):
-            assert np.array_equal(np.load(result), array), (step, result)
-        left = sorted(path.name for path in FOLDER.iterdir())
-        assert left == ["computed", "in.npy", "out_1.npy", "out_2.npy"], (step, left)
+        # What has its final name is whole already: the next run, which compares, does not write it again.
+        before = {path: path.stat().st_ino for path in FINAL if path.exists()}
+        assert in_a_child(finished) == 0, step
+        assert all(path.stat().st_ino == node for path, node in before.items()), step
+        helped += int((FOLDER / "computed").read_text()) < every
         step += 1
     print(step, helped)
 

@@ -17,7 +17,7 @@ IMAGES = {"nifti1": nibabel.Nifti1Image, "nifti2": nibabel.Nifti2Image}
 
 
 @pytest.mark.parametrize("kind", IMAGES)
-@pytest.mark.parametrize("dtype", ["i2", "u2", "f4", "u1"])
+@pytest.mark.parametrize("dtype", ["u2", "f4"])
 @pytest.mark.parametrize("frames", [(), (3,)])
 def test_nifti(tmp_path, kind, dtype, frames, monkeypatch):
     x = values((11, 12, 13, *frames), dtype)

@@ -227,17 +227,18 @@ for limit in (20, 5000, 30_000, 70_000):
     assert run.stdout.splitlines() == [refused, refused, refused, "done in.npy out_1.npy out_2.npy"]
 
 
-def test_killed_at_every_step(tmp_path):
+@pytest.mark.parametrize("suffix", [".npy", ".zarr"])
+def test_killed_at_every_step(tmp_path, suffix):
     """kill -9 before each operation that reaches the disk; see outofcore_crashes.py."""
-    run = subprocess.run([sys.executable, CRASHES, tmp_path], capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, CRASHES, tmp_path, suffix], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     points, resumed = map(int, run.stdout.split())
-    assert points > 20
-    assert resumed > 8
+    assert points > 8
+    assert resumed > 1
 
 
 def test_memory(tmp_path):
-    """A sparse volume of 2 GB in 64 MB: what the process holds beyond what it held before."""
+    """A sparse volume of 1 GB in 32 MB: what the process holds beyond what it held before."""
     code = """
 import re, sys, numpy, torch, voxpool
 from pathlib import Path
@@ -247,17 +248,17 @@ numpy.save("small.npy", numpy.zeros((8, 8, 8), "u2"))
 voxpool.pool_volume("small.npy", "small_out.npy", 2)
 Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
 before = status("VmRSS")
-voxpool.pool_volume("in.npy", sys.argv[1], 4, memory=64 * 2**20)
+voxpool.pool_volume("in.npy", sys.argv[1], 4, memory=32 * 2**20)
 print(status("VmHWM") - before)
 """
-    shape = (1024, 1024, 1024)
+    shape = (1024, 1024, 512)
     header = np.lib.format.header_data_from_array_1_0(np.empty((0,), "u2")) | {"shape": shape}
     with open(tmp_path / "in.npy", "wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        file.truncate(file.tell() + 2**31)
+        file.truncate(file.tell() + 2**30)
     command = [sys.executable, "-c", code, "out.npy"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert np.load(tmp_path / "out.npy", mmap_mode="r").shape == (256, 256, 256)
+    assert np.load(tmp_path / "out.npy", mmap_mode="r").shape == (256, 256, 128)
     used = int(run.stdout)
-    assert 32 * 2**20 < used < 80 * 2**20
+    assert 16 * 2**20 < used < 48 * 2**20
