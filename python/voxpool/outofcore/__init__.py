@@ -37,31 +37,32 @@ def pool_volume(
             2 or 3; ``scan.zarr``, or ``scan.zarr/0`` in a group). Float64/32/16, signed and unsigned integers and bool,
             of either byte order. Shape (D, H, W) with any axes before them, such as (C, D, H, W) or (T, C, D, H, W);
             for NIfTI (i, j, k) with any axes behind.
-        target: a name of the same format that is not taken. With `levels` above 1 files out_1.npy, out_2.npy, ... for
-            out.npy, and for a zarr store arrays 0, 1, ... with multiscales metadata (OME-NGFF 0.4 in format 2, 0.5 in
-            format 3).
+        target: a name with the same ending. With `levels` above 1 the results are out_1.npy, out_2.npy, ... for
+            out.npy, and arrays 0, 1, ... in out.zarr, with multiscales metadata (OME-NGFF 0.4 in format 2, 0.5 in 3).
         kernel_size, stride, padding, dilation, ceil_mode: as in :func:`voxpool.max_pool3d`, three ints in the order of
             the source's three axes.
         levels: how often to pool, each time the result of the time before.
-        memory: bytes to use, beyond those the process has already.
+        memory: bytes that the parts may take, beyond what the process has already.
         channels_last: the array is (..., D, H, W, C). Not for NIfTI.
         restart: forget what an interrupted call has left.
-        progress: show a bar, if standard error is a terminal.
+        progress: show a bar where standard error is a terminal.
 
-    Returns: the files (or zarr arrays) of the levels, of the source's dtype, byte order, axes and, for zarr, chunks.
-    The voxel sizes and affines of a NIfTI header go with its voxels: each stands at its window's centre.
+    Returns: the paths of the levels: of the source's dtype, byte order and order of axes, for zarr with its chunks and
+    codecs, for NIfTI with its header, whose voxel sizes and affines put each voxel at its window's centre.
 
-    A name of a result is given to it when everything is computed. Until then it is kept in hidden files next to it,
-    and a call that is interrupted, even by a loss of power, is resumed by the next one with the same arguments and an
-    unchanged source; with others it starts again. A few blocks at a time, so that all but the last one are kept.
+    Results get their names when all of them are computed. Until then they are hidden files next to `target`
+    (``.out.npy.part``, ``.out.npy.journal``). A call that was interrupted, also by a kill or a loss of power, is taken
+    up by the next one with the same arguments and an unchanged source, at the first part that is not on the disk; one
+    with others starts again.
 
-    Deterministic, whatever the memory and the threads. Where the largest values of a window are zeros of both signs,
-    the first one in the order of the file wins, for float16 either.
+    Deterministic, whatever the memory and the threads. Where a window's largest values are zeros of both signs, the
+    first one in the order of the file wins; with float16 it may be either.
 
     Raises:
         ValueError: a file, dtype or argument that makes no sense, or a memory smaller than the smallest part.
-        FileNotFoundError, FileExistsError: of the source; of a result. BlockingIOError: another process writes it.
-        OSError: what the system reports, such as a full disk. RuntimeError: the source has changed meanwhile.
+        FileNotFoundError: there is no such source. FileExistsError: a result is there already; it is never replaced.
+        BlockingIOError: another process is computing the same target.
+        OSError: what the system reports, such as a full disk. RuntimeError: the source changed while it was read.
         ModuleNotFoundError: numpy, nibabel or zarr is missing; ``pip install 'voxpool[volumes]'`` brings them.
     """
     from voxpool.outofcore import job, pool
