@@ -1,4 +1,4 @@
-"""The command line: python -m voxpool info | demo | bench | explain | check | --cmake-prefix-path | --include-path."""
+"""The command line: python -m voxpool info | pool | demo | bench | explain | check, and two paths for builds."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ import voxpool
 def main(arguments: Sequence[str]) -> int:
     """Runs one command and returns the exit status: 0, 1 for a failed check, 2 for arguments that make no sense."""
     if arguments and arguments[0] == "demo":
-        # The demo and the benchmark have their own flags and need packages that pooling does not.
+        # The demo, the benchmark and pooling in files have their own flags and need packages that pooling does not.
         from voxpool.demo import main as demo
 
         return demo(arguments[1:])
@@ -21,6 +21,10 @@ def main(arguments: Sequence[str]) -> int:
         from voxpool.bench import main as bench
 
         return bench(arguments[1:])
+    if arguments and arguments[0] == "pool":
+        from voxpool.outofcore.command import main as pool
+
+        return pool(arguments[1:])
 
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -52,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="print what this copy of voxpool is")
     info.add_argument("--json", action="store_true", help="as JSON")
 
+    commands.add_parser("pool", help="pool a volume in a file, larger than memory (pool --help)", add_help=False)
     commands.add_parser("demo", help="pool a brain scan and train a small network (demo --help)", add_help=False)
     commands.add_parser("bench", help="measure against a copy and other libraries (bench --help)", add_help=False)
     commands.add_parser("check", help="compare with torch and check gradients on this machine, under a minute")
@@ -71,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _padding(words: list[str]) -> list[int] | str:
+def padding_of(words: list[str]) -> list[int] | str:
+    """What --padding says: numbers or a word. Raises ValueError."""
     if words in (["same"], ["valid"]):
         return words[0]
     try:
@@ -96,7 +102,7 @@ def _print_explanation(options: argparse.Namespace) -> int:
         dtype = getattr(torch, options.dtype, None)
         if not isinstance(dtype, torch.dtype):
             raise ValueError(f"torch has no dtype {options.dtype!r}")
-        padding = _padding(options.padding)
+        padding = padding_of(options.padding)
         # A meta tensor has sizes and strides but no memory, so any size can be asked about.
         tensor = torch.empty(options.size, dtype=dtype, device="meta")
         if options.channels_last:
