@@ -8,7 +8,7 @@ from voxpool._arguments import Ints, Padding
 if TYPE_CHECKING:
     import os
 
-#: Bytes that a pooling may use where nothing else is said. Larger parts are no faster.
+#: Bytes that a pooling may use where nothing else is said. The same on every machine, so that a run can be resumed.
 DEFAULT_MEMORY = 2**28
 
 

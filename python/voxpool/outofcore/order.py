@@ -32,7 +32,7 @@ class Keys:
         self._swapped = not dtype.isnative
         #: Whether the values have to be copied.
         self.copies = self._shifted or self._swapped
-        # One copy for all blocks: memory that is new for each of them costs more than the pooling.
+        # One copy for all blocks, so that its memory is not new, and to be zeroed, for each of them.
         self._scratch = torch.empty(0)
 
     def of(self, values: "NDArray[Any]") -> Tensor:
