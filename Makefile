@@ -19,7 +19,7 @@ SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyprojec
 BUILD = $$($(PY) setup.py --print-build-dir)
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize tsan large install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -50,6 +50,18 @@ sanitize: $(STAMPS)/tools
 	cmake -S . -B build/sanitize -G Ninja -DVOXPOOL_SANITIZE=ON -DVOXPOOL_WARNINGS_AS_ERRORS=ON > /dev/null
 	cmake --build build/sanitize --parallel $${MAX_JOBS:-$$(nproc)}
 	ctest --test-dir build/sanitize --output-on-failure --parallel 2
+
+# Kernels on many threads under the thread sanitizer; GCC 12's does not know the addresses of systems that randomise them
+# most. Where a container forbids to ask for others, those of the system have to do.
+tsan: $(STAMPS)/tools
+	csrc/cmake/check_system.sh --tests
+	cmake -S . -B build/tsan -G Ninja -DVOXPOOL_SANITIZE=thread -DVOXPOOL_WARNINGS_AS_ERRORS=ON > /dev/null
+	cmake --build build/tsan --parallel $${MAX_JOBS:-$$(nproc)}
+	$$(setarch -R echo setarch -R 2> /dev/null) ctest --test-dir build/tsan --output-on-failure
+
+# Results of more than 2^31 elements of every width: up to 20 GB of memory; a test that does not fit says how much.
+large: install
+	$(PY) -m pytest -m large
 
 install: $(STAMPS)/installed
 

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <string>
+
 #include "cpu/kernel_table.h"
 
 namespace voxpool::testing {
@@ -44,6 +47,29 @@ TEST(KernelTable, EveryListEndsWithAVariantThatRefusesNothing) {
     EXPECT_STREQ(table.forward.back()->name, "generic");
     EXPECT_NE(table.forward.front()->refusal(forward), nullptr);
     EXPECT_GT(table.forward.size(), 1u);
+  }
+}
+
+// Of a signal along any axis, tables would be larger than the signal itself; of a volume they are nothing next to it.
+TEST(KernelTable, NoKernelKeepsTablesOfASignal) {
+  constexpr int64_t length = int64_t{1} << 27;
+  const Axis signal{length, length - 2, 3, 1, 0, 1}, one{1, 1, 1, 1, 0, 1}, usual{256, 254, 3, 1, 0, 1};
+  const Strides along_d{2 * length, 1, 2, 2, 2}, along_h{2 * length, length, length, 1, 1};
+  for (const cpu::Capability capability : cpu::available_capabilities()) {
+    const cpu::KernelTable& table = cpu::kernel_table(capability);
+    const auto chosen = [&](const Geometry& g, const Strides& strides) {
+      const Forward forward{g, ScalarType::f32, tap_code(g), nullptr, strides, nullptr, nullptr, nullptr, strides};
+      const Backward backward{g, ScalarType::f32, tap_code(g), nullptr, nullptr, strides, nullptr, strides};
+      return std::array<std::string, 2>{cpu::select(table.forward, forward).name,
+                                        cpu::select(table.backward, backward).name};
+    };
+    const std::array<std::string, 2> scalar{"generic", "generic"};
+    EXPECT_EQ(chosen({1, 2, {signal, one, one}}, along_d), scalar);
+    EXPECT_EQ(chosen({1, 2, {one, signal, one}}, along_h), scalar);
+    EXPECT_NE(chosen({1, 2, {usual, usual, usual}}, {1 << 25, 1 << 24, 1 << 16, 256, 1}), scalar);
+    // Along w, channels-first, there is nothing to look up.
+    EXPECT_NE(chosen({1, 2, {one, one, signal}}, {2 * length, length, length, length, 1}), scalar);
+    EXPECT_EQ(chosen({1, 2, {one, one, signal}}, {2 * length, 1, 2 * length, 2 * length, 2}), scalar);
   }
 }
 

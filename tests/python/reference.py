@@ -50,20 +50,23 @@ def output_size(sizes: tuple[int, ...], window: Window) -> tuple[int, ...]:
     return tuple(result)
 
 
-def _taps(output: tuple[int, ...], sizes: tuple[int, ...], window: Window) -> list[tuple[int, ...]]:
+def taps_of(output: tuple[int, ...], sizes: tuple[int, ...], window: Window) -> list[tuple[int, ...]]:
     """Input positions a window reads, in scan order."""
     axes = []
     for axis, (begin, _) in enumerate(pads_of(sizes, window)):
-        first = output[axis] * window.stride[axis] - begin
-        positions = (first + tap * window.dilation[axis] for tap in range(window.kernel[axis]))
-        axes.append([position for position in positions if 0 <= position < sizes[axis]])
+        first, step = output[axis] * window.stride[axis] - begin, window.dilation[axis]
+        positions, inside = range(first, first + window.kernel[axis] * step, step), range(sizes[axis])
+        # Whichever is shorter is gone through: a kernel may have 2^31 taps.
+        axes.append(
+            [p for p in (positions if len(positions) < len(inside) else inside) if p in positions and p in inside]
+        )
     return list(itertools.product(*axes))
 
 
 def has_empty_window(sizes: tuple[int, ...], window: Window) -> bool:
     """Whether some window has no tap inside the input: then it has none along one of the axes."""
     return any(
-        not _taps((output,), (sizes[axis],), _along(window, axis))
+        not taps_of((output,), (sizes[axis],), _along(window, axis))
         for axis, count in enumerate(output_size(sizes, window))
         for output in range(count)
     )
@@ -74,6 +77,16 @@ def _along(window: Window, axis: int) -> Window:
     return Window((window.kernel[axis],), (window.stride[axis],), padding, (window.dilation[axis],), window.ceil_mode)
 
 
+def maximum(volume: np.ndarray, taps: list[tuple[int, ...]]) -> tuple[int, ...] | None:
+    """Which of the taps has the maximum, or None without any. A volume may also be a torch.Tensor."""
+    best = None
+    for tap in taps:
+        value = volume[tap]
+        if best is None or value > volume[best] or value != value:
+            best = tap
+    return best
+
+
 def max_pool(x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
     """Values and flat indices: the first maximum, the last NaN; -inf (or the lowest integer) and -1 without a tap."""
     sizes = x.shape[2:]
@@ -81,13 +94,9 @@ def max_pool(x: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
     lowest = -np.inf if np.issubdtype(x.dtype, np.floating) else np.iinfo(x.dtype).min
     values, indices = np.full(shape, lowest, x.dtype), np.full(shape, -1, np.int64)
     for output in itertools.product(*map(range, shape[2:])):
-        taps = _taps(output, sizes, window)
+        taps = taps_of(output, sizes, window)
         for n, c in itertools.product(range(shape[0]), range(shape[1])):
-            best = None
-            for tap in taps:
-                value = x[(n, c, *tap)]
-                if best is None or value > x[(n, c, *best)] or value != value:
-                    best = tap
+            best = maximum(x[n, c], taps)
             if best is not None:
                 values[(n, c, *output)] = x[(n, c, *best)]
                 indices[(n, c, *output)] = np.ravel_multi_index(best, sizes)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import voxpool
-from allocations import allocated_bytes, nbytes
+from allocations import allocated_bytes, nbytes, peak_bytes
 from support import OURS, channels_last
 
 SIZE = (2, 4, 16, 16, 32)
@@ -100,3 +100,28 @@ def test_the_input_is_let_go():
     assert len(pointer) == 0
     output.sum().backward()
     assert x.grad.sum() == output.numel()
+
+
+@pytest.fixture
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel"),
+    [((1, 1, 2**24, 1, 1), (2, 1, 1)), ((1, 1, 1, 2**24, 1), (1, 2, 1)), ((1, 2, 1, 1, 2**23), (1, 1, 3))],
+    ids=str,
+)
+def test_a_long_axis_takes_no_tables_larger_than_the_volume(size, kernel, one_thread):
+    """Tables of an axis are for volumes; of a signal they would be many times its size, in every thread."""
+    x = torch.zeros(size, dtype=torch.int8)
+    x = channels_last(x) if size[1] == 2 else x
+    output = voxpool.max_pool3d(x, kernel)
+    assert peak_bytes(lambda: voxpool.max_pool3d(x, kernel)) <= nbytes(output) + 2**26 + 2**23
+    x, whole = x.half(), (kernel, kernel, 0, 1, False)
+    output, taps = torch.ops.voxpool._max_pool3d_taps(x, *whole)
+    backward = peak_bytes(lambda: torch.ops.voxpool._max_pool3d_backward(output, taps, size, *whole))
+    assert backward <= nbytes(x) + 2**26 + 2**23

@@ -1,6 +1,7 @@
 """CMake: what the build decides about CUDA, its object files, and a foreign project that uses the installed package."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,25 @@ def test_instruction_set_units_define_nothing_shared() -> None:
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
         # DW.ref.*: a pointer to the C++ runtime's exception handler, the same in every unit.
         assert [line for line in lines if line.split()[1] in "VvWwu" and "DW.ref." not in line] == []
+
+
+def test_kernels_keep_nothing_between_calls() -> None:
+    """No writable data and no locks, so that threads share nothing but what they are given. The exceptions hold what is
+    asked of the system once: which instruction set, how large the caches and pages are."""
+    objects = sorted(build_tree().glob("csrc/cpu/CMakeFiles/voxpool_kernels.dir/**/*.o"))
+    assert len(objects) > 8
+    for unit in objects:
+        once = unit.name in {"capability.cpp.o", "streaming.cpp.o", "tile_plan.cpp.o"}
+        sections = subprocess.run(["size", "-A", str(unit)], check=True, capture_output=True, text=True).stdout
+        sizes = dict(line.split()[:2] for line in sections.splitlines() if line.startswith("."))
+        held = {
+            name for name, size in sizes.items() if re.match(r"\.(t?data|t?bss)(?!.*\.(ro|DW))", name) and int(size)
+        }
+        assert held == ({".bss"} if once else set()), unit
+        command = ["nm", "--undefined-only", str(unit)]
+        called = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert not re.search(r"pthread|sem_|mutex|futex|call_once", called), unit
+        assert ("__cxa_guard" in called) == once, unit
 
 
 def build_and_run(build: Path, *options: str, targets: list[str], env: dict[str, str]) -> None:

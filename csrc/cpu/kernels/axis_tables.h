@@ -1,6 +1,7 @@
 #pragma once
 
-#include "core/axis.h"
+#include "core/geometry.h"
+#include "core/scalar_type.h"
 #include "cpu/kernels/scratch.h"
 
 // What the inner loops need to know about an axis, looked up instead of divided out row by row.
@@ -10,6 +11,17 @@ namespace {
 // Windows that the compiler knows are faster, and code of their own for every type. Processors without AVX2 do without:
 // the library would be larger by more than a megabyte.
 constexpr bool knows_windows = vector_bytes > 16;
+
+// Whether a thread would need more scratch than the input takes, and more than a few of it together may. Tables and
+// rings are nothing next to a volume, unless it is nearly all one axis. In floating point, as the lengths of an
+// expanded view have products beyond an int64.
+VOXPOOL_INLINE bool is_out_of_proportion(double scratch, const Geometry& g, ScalarType dtype) {
+  constexpr double always_fine = 64 << 20;
+  const auto volumes = static_cast<double>(g.batch) * static_cast<double>(g.channels);
+  return scratch > always_fine &&
+         scratch > volumes * static_cast<double>(g.input_volume()) * static_cast<double>(size_of(dtype));
+}
+constexpr const char* too_much_scratch = "an axis is so long that its tables would take more memory than the input";
 
 // Per output: its taps inside the input, the position of the first of them, and how many outputs from this one on have
 // the same taps.

@@ -174,6 +174,8 @@ const char* gather_refusal(const Backward& p) {
     return "channels do not lie next to each other (c stride is not 1)";
   }
   if (!first && p.output_strides.w != p.geometry.channels) return "columns of channels have gaps in the output";
+  const int64_t tables = RowWindows::bytes(p.geometry) + (first ? 0 : WindowTable::bytes(p.geometry.w()));
+  if (is_out_of_proportion(static_cast<double>(tables), p.geometry, p.dtype)) return too_much_scratch;
   return nullptr;
 }
 

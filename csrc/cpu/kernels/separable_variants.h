@@ -18,9 +18,21 @@ VOXPOOL_INLINE const char* common_refusal(const Forward& p) {
   return nullptr;
 }
 
+// What a thread keeps for the narrowest tiles there are.
+double least_scratch(const Forward& p, Layout layout) {
+  const Geometry& g = p.geometry;
+  const Rings ring = rings(g);
+  const int64_t tables = TapTable::bytes(g.d()) + TapTable::bytes(g.h()) + SlotTable::bytes(g.d().in) +
+                         SlotTable::bytes(g.h().in) + ColumnTables::bytes(g.w(), layout);
+  const auto rows = static_cast<double>(ring.rows + ring.planes);
+  const int64_t lanes_of_row = layout == Layout::channels_first ? 1 : g.channels;
+  return static_cast<double>(tables) + rows * static_cast<double>(lanes_of_row * size_of(p.dtype) + 2 * vector_bytes);
+}
+
 const char* channels_first_refusal(const Forward& p) {
   if (p.input_strides.w != 1) return "columns do not lie next to each other (w stride is not 1)";
   if (!in_memory_order(p).in_scan_order) return "the axes d, h, w are not in this order in memory";
+  if (is_out_of_proportion(least_scratch(p, Layout::channels_first), p.geometry, p.dtype)) return too_much_scratch;
   return common_refusal(p);
 }
 
@@ -33,6 +45,7 @@ const char* channels_last_refusal(const Forward& given) {
   if (p.code.type != TapType::u8 && !ordered.in_scan_order) {
     return "a window has more than 255 taps, and the axes d, h, w are not in this order in memory";
   }
+  if (is_out_of_proportion(least_scratch(p, Layout::channels_last), p.geometry, p.dtype)) return too_much_scratch;
   return common_refusal(p);
 }
 
