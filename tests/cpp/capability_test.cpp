@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "cpu/kernel_table.h"
 
 namespace voxpool::testing {
@@ -10,6 +12,14 @@ namespace {
 TEST(Capability, BaselineIsAlwaysAvailableAndFirst) {
   ASSERT_FALSE(cpu::available_capabilities().empty());
   EXPECT_EQ(cpu::available_capabilities().front(), cpu::Capability::baseline);
+}
+
+// What `make emulate` reads: which instruction set is chosen on a processor it made up.
+TEST(Capability, TheHighestAvailableOneIsChosen) {
+  if (std::getenv("VOXPOOL_CPU_CAPABILITY") == nullptr) {
+    EXPECT_EQ(cpu::capability(), cpu::available_capabilities().back());
+  }
+  RecordProperty("chosen", std::string(cpu::name_of(cpu::capability())));
 }
 
 TEST(Capability, EachAvailableOneCanBeForcedAndRead) {
@@ -44,6 +54,16 @@ TEST(KernelTable, EveryListEndsWithAVariantThatRefusesNothing) {
     EXPECT_STREQ(table.forward.back()->name, "generic");
     EXPECT_NE(table.forward.front()->refusal(forward), nullptr);
     EXPECT_GT(table.forward.size(), 1u);
+  }
+}
+
+// So that testing those of one instruction set is enough.
+TEST(KernelTable, GathersAreTheSameForEveryInstructionSet) {
+  const cpu::KernelTable& baseline = cpu::kernel_table(cpu::Capability::baseline);
+  for (const cpu::Capability capability : cpu::built_capabilities()) {
+    const cpu::KernelTable& table = cpu::kernel_table(capability);
+    EXPECT_EQ(table.gather.data(), baseline.gather.data());
+    EXPECT_EQ(table.tap_indices.data(), baseline.tap_indices.data());
   }
 }
 
