@@ -1,4 +1,4 @@
-"""CMake: what the build decides about CUDA, its object files, and a foreign project that uses the installed package."""
+"""CMake: what the build decides about CUDA, and a foreign project that uses the installed package."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import voxpool
+from support import ROOT, build_tree
 from voxpool import _build
 
-ROOT = Path(__file__).resolve().parents[2]
 TORCH = Path(torch.__file__).parent
 NVCC = shutil.which("nvcc")
 
@@ -37,10 +37,6 @@ def run(*command: str | Path, env: dict[str, str], ok: bool = True) -> str:
 
 def configure(build: Path, *options: str, env: dict[str, str], ok: bool = True) -> str:
     return run("cmake", "-S", ROOT, "-B", build, f"-DPython_EXECUTABLE={sys.executable}", *options, env=env, ok=ok)
-
-
-def build_tree() -> Path:
-    return Path(run(sys.executable, ROOT / "setup.py", "--print-build-dir", env=environment(nvcc=True)))
 
 
 def test_cuda_auto_without_toolkit_builds_without(tmp_path: Path) -> None:
@@ -77,18 +73,6 @@ def test_architecture_list(tmp_path: Path, given: str, expected: str) -> None:
     )
     text = run("cmake", "-P", script, env=environment(nvcc=False), ok=expected[0].isdigit())
     assert expected in text
-
-
-def test_instruction_set_units_define_nothing_shared() -> None:
-    # The linker keeps one of several weak definitions: it could be one the processor cannot run.
-    objects = sorted(build_tree().glob("csrc/cpu/CMakeFiles/voxpool_kernels.dir/avx*.o"))
-    if torch.backends.cpu.get_cpu_capability() != "DEFAULT":
-        assert [o.name for o in objects] == ["avx2.cpp.o", "avx512.cpp.o"]
-    for unit in objects:
-        command = ["nm", "-C", "--defined-only", str(unit)]
-        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-        # DW.ref.*: a pointer to the C++ runtime's exception handler, the same in every unit.
-        assert [line for line in lines if line.split()[1] in "VvWwu" and "DW.ref." not in line] == []
 
 
 def build_and_run(build: Path, *options: str, targets: list[str], env: dict[str, str]) -> None:
