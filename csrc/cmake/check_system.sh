@@ -40,6 +40,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
   case $1 in
     --tests)
       compiles '#include <gtest/gtest.h>' || echo libgtest-dev
+      has clang-tidy || echo clang-tidy
       has cppcheck || echo cppcheck
       ;;
     --emulation)
