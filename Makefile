@@ -19,7 +19,7 @@ SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyprojec
 BUILD = $$($(PY) setup.py --print-build-dir)
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize tsan large install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize tsan large emulate install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -63,6 +63,17 @@ tsan: $(STAMPS)/tools
 large: install
 	$(PY) -m pytest -m large
 
+# The kernels on processors that are not here: 64-bit ARM and the oldest x86-64.
+emulate: install
+	csrc/cmake/check_system.sh --emulation
+	cmake -S . -B build/aarch64 -G Ninja --toolchain csrc/cmake/aarch64-linux-gnu.cmake -DVOXPOOL_KERNELS_ONLY=ON \
+	  -DVOXPOOL_WARNINGS_AS_ERRORS=ON > /dev/null
+	cmake --build build/aarch64 --target kernel_tests --parallel $${MAX_JOBS:-$$(nproc)}
+	ctest --test-dir build/aarch64 --tests-regex '^kernels' --output-on-failure --parallel 2
+	cmake -B $(BUILD) -DVOXPOOL_BUILD_TESTS=ON > /dev/null
+	cmake --build $(BUILD) --target kernel_tests --parallel $${MAX_JOBS:-$$(nproc)}
+	.ci/emulate $(BUILD)/tests/cpp/kernel_tests
+
 install: $(STAMPS)/installed
 
 $(STAMPS)/system:
@@ -92,17 +103,16 @@ $(STAMPS)/installed: $(SOURCES) $(STAMPS)/extras
 	$(PY) -m pip install --verbose --no-build-isolation --no-deps .
 	touch $@
 
-$(STAMPS)/dev: pyproject.toml $(STAMPS)/installed
-	$(PY) setup.py --print-extras dev > $@
-	$(PY) -m pip install --requirement $@
-
-format: $(STAMPS)/dev
+format: $(STAMPS)/extras
 	clang-format -i $(CPP)
 	ruff format && ruff check --fix
 
-lint: $(STAMPS)/dev
-	clang-format --dry-run --Werror $(CPP)
-	ruff format --check && ruff check && mypy
+# As in `make test`, and clang-tidy also on the tests and the other instruction sets.
+lint: install
+	csrc/cmake/check_system.sh --tests
+	cmake -B $(BUILD) -DVOXPOOL_BUILD_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON > /dev/null
+	status=0; $(PY) -m pytest tests/python/test_lint.py || status=1; \
+	clang-tidy --quiet -p $(BUILD) csrc/cpu/avx*.cpp tests/cpp/*.cpp || status=1; exit $$status
 
 clean:
 	rm -rf build dist python/*.egg-info

@@ -1,11 +1,12 @@
 """Drives CMake, which describes the build, and copies what it installs into the Python package.
 
-Environment: VOXPOOL_CUDA (AUTO, ON or OFF), TORCH_CUDA_ARCH_LIST and MAX_JOBS.
+Environment: VOXPOOL_CUDA (AUTO, ON or OFF), TORCH_CUDA_ARCH_LIST, MAX_JOBS, CMAKE_ARGS (further options of CMake).
 """
 
 import importlib.metadata
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,7 @@ class CMakeBuild(build_ext):
         }
         tree = str(cmake_dir())
         configure = ["cmake", "-S", str(SOURCE), "-B", tree, *(f"-D{name}={value}" for name, value in options.items())]
+        configure += shlex.split(os.environ.get("CMAKE_ARGS", ""))
         ninja = shutil.which("ninja")
         if ninja and not (cmake_dir() / "Makefile").exists():
             configure += ["-GNinja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]

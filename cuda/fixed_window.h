@@ -40,8 +40,8 @@ using PlaneWindow = FixedWindow<FixedAxis<1, 1, 1>, Axis, Axis>;
 // Calls f with a value of the type of the fixed window that these axes have; returns whether there is one.
 template <class F>
 constexpr bool with_fixed_window(const Geometry& g, F&& f) {
-  const auto try_window = [&]<class Window>(Window window) {
-    const bool found = Window::matches(g);
+  const auto try_window = [&](auto window) {
+    const bool found = decltype(window)::matches(g);
     if (found) f(window);
     return found;
   };

@@ -74,7 +74,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
       "bind_pool",
       [](const std::string& op, bool returns_pair, IntList kernel_size, IntList stride, Padding padding,
          IntList dilation, bool ceil_mode) {
-        const auto bind = [&]<class Result>(std::type_identity<Result>) {
+        const auto bind = [&](auto result) {
+          using Result = typename decltype(result)::type;
           return bind_pool(Pool<Result>("voxpool::" + op, std::move(kernel_size), std::move(stride), std::move(padding),
                                         std::move(dilation), ceil_mode));
         };

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Checks for what PyPI cannot bring: a C++20 compiler, Python with venv and headers, and for --tests GoogleTest. Names
-# the Debian packages that are missing; as root on Debian, installs them. --print-python prints the interpreter to use.
+# Checks for what PyPI cannot bring: a C++20 compiler, Python with venv and headers; for --tests GoogleTest and the
+# linters of C++; for --emulation other processors, and a compiler for one of them. Names the Debian packages that are
+# missing; as root on Debian, installs them. --print-python prints the interpreter to use.
 set -eu
 
 is_recent() {
@@ -14,6 +15,10 @@ find_python() {
       return
     fi
   done
+}
+
+has() {
+  command -v "$1" > /dev/null
 }
 
 compiles() {
@@ -32,9 +37,19 @@ static_assert(std::bit_cast<int>(1) == 1);' || echo g++
     "$python" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || echo python3-dev
   fi
-  if [ "$1" = --tests ]; then
-    compiles '#include <gtest/gtest.h>' || echo libgtest-dev
-  fi
+  case $1 in
+    --tests)
+      compiles '#include <gtest/gtest.h>' || echo libgtest-dev
+      has clang-tidy || echo clang-tidy
+      has cppcheck || echo cppcheck
+      ;;
+    --emulation)
+      compiles '#include <gtest/gtest.h>' || echo libgtest-dev
+      has aarch64-linux-gnu-g++ || echo g++-aarch64-linux-gnu
+      has qemu-aarch64-static && has qemu-x86_64-static || echo qemu-user-static
+      [ -e /usr/src/googletest/googletest/src/gtest-all.cc ] || echo googletest
+      ;;
+  esac
 }
 
 mode=${1:-}

@@ -15,7 +15,7 @@ int64_t last_level_bytes() {
   static const int64_t size = [] {
     int64_t kib = 0;
     std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kib;
-    return (kib > 0 ? kib : 32 * 1024) * 1024;
+    return (kib > 0 ? kib : int64_t{32} * 1024) * 1024;
   }();
   return size;
 }
@@ -23,12 +23,12 @@ int64_t last_level_bytes() {
 bool is_resident([[maybe_unused]] const void* memory, [[maybe_unused]] int64_t bytes) {
 #if defined(__linux__)
   static const int64_t page = sysconf(_SC_PAGESIZE);
-  const auto there = [](uintptr_t address) {
+  const auto there = [](const char* address) {
     unsigned char state = 0;
-    void* const begin = reinterpret_cast<void*>(address / page * page);
+    char* const begin = const_cast<char*>(address) - reinterpret_cast<uintptr_t>(address) % static_cast<size_t>(page);
     return mincore(begin, static_cast<size_t>(page), &state) == 0 && (state & 1) != 0;
   };
-  const auto begin = reinterpret_cast<uintptr_t>(memory);
+  const char* const begin = static_cast<const char*>(memory);
   return bytes > 0 && there(begin) && there(begin + bytes / 2) && there(begin + bytes - 1);
 #else
   return false;

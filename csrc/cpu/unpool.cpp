@@ -15,7 +15,7 @@ constexpr int64_t block_indices = 4096;
 // Channels next to each other that are taken together where volumes are written one by one: a cache line of indices.
 constexpr int64_t channels_together = 8;
 // Below this many bytes a range is not worth its thread.
-constexpr int64_t smallest_range = 64 * 1024;
+constexpr int64_t smallest_range = int64_t{64} * 1024;
 // Units for each thread, so that none waits long for the last one.
 constexpr int64_t units_per_thread = 4;
 

@@ -37,7 +37,7 @@ struct Planes {
 
 // Chunk number `chunk` of `planes` planes cut into chunks of `depth`.
 VOXPOOL_DEVICE Planes planes_of_chunk(uint32_t chunk, int32_t depth, int32_t planes) {
-  const int32_t begin = chunk * depth, end = begin + depth;
+  const int32_t begin = static_cast<int32_t>(chunk) * depth, end = begin + depth;
   return {begin, end < planes ? end : planes};
 }
 

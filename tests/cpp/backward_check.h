@@ -145,7 +145,7 @@ void compare_gathers(const Case& c, ScalarType dtype, Order order, uint32_t seed
 // For every floating type.
 inline void compare_backward(const Case& c, Order order, uint32_t seed, const std::vector<Runner<Backward>>& runners,
                              const Runner<Gather>& gatherer, const Runner<TapIndices>& indexer, int* runs) {
-  for (const ScalarType dtype : {ScalarType::f16, ScalarType::bf16, ScalarType::f32, ScalarType::f64}) {
+  for (const ScalarType dtype : floating_types) {
     dispatch_floating(dtype, [&]<class T>(T) {
       compare_backward<T>(c, dtype, order, seed, runners, runs);
       compare_gathers<T>(c, dtype, order, seed, gatherer, indexer);

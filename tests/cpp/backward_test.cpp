@@ -15,21 +15,27 @@ namespace {
 Plan plan_of(const Variant<Backward>& variant, const Backward& p, uint32_t seed) {
   if (seed % 2 == 1 && std::string_view(variant.name).starts_with("transposed")) {
     const int64_t bytes = static_cast<int64_t>(size_of(p.dtype));
-    const Plan plan = cpu::plan_copies(p.geometry, cpu::Cut::inputs, bytes, 1 + seed % 3, 16 * 1024);
+    const Plan plan = cpu::plan_copies(p.geometry, cpu::Cut::inputs, bytes, 1 + seed % 3, int64_t{16} * 1024);
     if (plan.units > 0) return plan;
   }
   return variant.plan(p, 1 + seed % 3);
 }
 
-std::vector<Runner<Backward>> runners() {
+std::string label(const Variant<Backward>& variant, cpu::Capability capability) {
+  return variant.name + (' ' + std::string(cpu::name_of(capability)));
+}
+
+std::vector<Runner<Backward>> runners(Counts* counts = nullptr) {
   std::vector<Runner<Backward>> all;
   for (const cpu::Capability capability : cpu::available_capabilities()) {
     for (const Variant<Backward>* variant : cpu::kernel_table(capability).backward) {
+      const std::string name = label(*variant, capability);
       const auto run = [=](const Backward& p, uint32_t seed) {
+        if (counts != nullptr) ++(*counts)[name + ' ' + name_of(p.dtype)];
         const Plan plan = plan_of(*variant, p, seed);
         for (int64_t end = plan.units; end > 0; end -= 3) variant->run(p, plan, std::max<int64_t>(end - 3, 0), end);
       };
-      all.push_back({variant->name + (' ' + std::string(cpu::name_of(capability))), variant->refusal, run});
+      all.push_back({name, variant->refusal, run});
     }
   }
   return all;
@@ -45,28 +51,38 @@ Runner<Problem> runner(cpu::VariantList<Problem> variants) {
           }};
 }
 
-void compare(const Case& c, Order order, uint32_t seed, int* runs) {
+void compare(const Case& c, Order order, uint32_t seed, Counts* counts, int* runs) {
   const cpu::KernelTable& table = cpu::kernel_table(cpu::Capability::baseline);
-  compare_backward(c, order, seed, runners(), runner(table.gather), runner(table.tap_indices), runs);
+  compare_backward(c, order, seed, runners(counts), runner(table.gather), runner(table.tap_indices), runs);
 }
 
 TEST(Backward, EveryVariantEqualsAScatterOnNamedCases) {
+  Counts counts;
   int runs = 0;
   uint32_t seed = 0;
   for (const Case& c : named_cases()) {
     for (const Order order : all_orders) {
-      if (enumerable(c)) compare(c, order, ++seed, &runs);
+      if (enumerable(c)) compare(c, order, ++seed, &counts, &runs);
       if (HasFatalFailure()) return;
     }
   }
   EXPECT_GT(runs, 1000);
+  for (const cpu::Capability capability : cpu::available_capabilities()) {
+    for (const Variant<Backward>* variant : cpu::kernel_table(capability).backward) {
+      for (const ScalarType dtype : floating_types) {
+        const std::string name = label(*variant, capability) + ' ' + name_of(dtype);
+        EXPECT_GT(counts[name], 0) << name;
+      }
+    }
+  }
 }
 
 TEST(Backward, EveryVariantEqualsAScatterOnRandomCases) {
+  Counts counts;
   int runs = 0;
   uint32_t seed = 500;
   for (const Case& c : random_cases(200, 11)) {
-    compare(c, all_orders[seed % std::size(all_orders)], seed, &runs);
+    compare(c, all_orders[seed % std::size(all_orders)], seed, &counts, &runs);
     ++seed;
     if (HasFatalFailure()) return;
   }

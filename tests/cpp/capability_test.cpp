@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdlib>
 #include <string>
 
 #include "cpu/kernel_table.h"
@@ -13,6 +14,14 @@ namespace {
 TEST(Capability, BaselineIsAlwaysAvailableAndFirst) {
   ASSERT_FALSE(cpu::available_capabilities().empty());
   EXPECT_EQ(cpu::available_capabilities().front(), cpu::Capability::baseline);
+}
+
+// What `make emulate` reads: which instruction set is chosen on a processor it made up.
+TEST(Capability, TheHighestAvailableOneIsChosen) {
+  if (std::getenv("VOXPOOL_CPU_CAPABILITY") == nullptr) {
+    EXPECT_EQ(cpu::capability(), cpu::available_capabilities().back());
+  }
+  RecordProperty("chosen", std::string(cpu::name_of(cpu::capability())));
 }
 
 TEST(Capability, EachAvailableOneCanBeForcedAndRead) {
@@ -70,6 +79,16 @@ TEST(KernelTable, NoKernelKeepsTablesOfASignal) {
     // Along w, channels-first, there is nothing to look up.
     EXPECT_NE(chosen({1, 2, {one, one, signal}}, {2 * length, length, length, length, 1}), scalar);
     EXPECT_EQ(chosen({1, 2, {one, one, signal}}, {2 * length, 1, 2 * length, 2 * length, 2}), scalar);
+  }
+}
+
+// So that testing those of one instruction set is enough.
+TEST(KernelTable, GathersAreTheSameForEveryInstructionSet) {
+  const cpu::KernelTable& baseline = cpu::kernel_table(cpu::Capability::baseline);
+  for (const cpu::Capability capability : cpu::built_capabilities()) {
+    const cpu::KernelTable& table = cpu::kernel_table(capability);
+    EXPECT_EQ(table.gather.data(), baseline.gather.data());
+    EXPECT_EQ(table.tap_indices.data(), baseline.tap_indices.data());
   }
 }
 

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string_view>
 
 #include "backward_check.h"
@@ -15,9 +14,6 @@ namespace {
 // A device that is full at once, so that threads go through whole volumes, or one that wants more threads than there
 // are, so that they own single planes.
 cuda::Queue queue(uint32_t seed) { return {nullptr, static_cast<int>(seed % 2)}; }
-
-// Counts how often each kernel ran.
-using Counts = std::map<std::string, int>;
 
 template <class Problem>
 std::vector<Runner<Problem>> runners(cuda::KernelList<Problem> kernels, Counts* counts) {

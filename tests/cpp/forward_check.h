@@ -126,8 +126,7 @@ void compare_forward(const Case& c, ScalarType dtype, Order order, uint32_t seed
 // For every element type.
 inline void compare_forward(const Case& c, Order order, uint32_t seed, const std::vector<Runner<Forward>>& runners,
                             int* runs) {
-  for (const ScalarType dtype : {ScalarType::u8, ScalarType::i8, ScalarType::i16, ScalarType::i32, ScalarType::i64,
-                                 ScalarType::f16, ScalarType::bf16, ScalarType::f32, ScalarType::f64}) {
+  for (const ScalarType dtype : all_types) {
     dispatch(dtype, [&]<class T>(T) { compare_forward<T>(c, dtype, order, seed, runners, runs); });
     if (::testing::Test::HasFatalFailure()) break;
   }

@@ -163,7 +163,7 @@ TEST(TapCode, PositionsAsCodesAreRefusedOutsideTheWindow) {
   EXPECT_EQ(input_position(g, code, at(0, 4, 7), 0, 0, 0), -1);           // along d
   EXPECT_EQ(input_position(g, code, at(2, 5, 8), 4, 4, 4), at(2, 5, 8));
   EXPECT_EQ(input_position(g, code, at(1, 5, 8), 4, 4, 4), -1);  // before the window
-  EXPECT_EQ(input_position(g, code, 9 * 9 * 9, 0, 0, 0), -1);
+  EXPECT_EQ(input_position(g, code, int64_t{9} * 9 * 9, 0, 0, 0), -1);
   EXPECT_EQ(input_position(g, code, -1, 0, 0, 0), -1);
   // After the last tap of a short axis.
   const Geometry flat{1, 1, {Axis{9, 8, 2, 1, 0, 1}, Axis{9, 9, int_max, 1, 0, 1}, Axis{9, 9, int_max, 1, 0, 1}}};

@@ -55,7 +55,7 @@ TEST(LaunchPlan, ItemsNumberEveryPositionOnce) {
     const cuda::Chunks chunks = cuda::plan_chunks(threads, true, 200);
     ASSERT_GT(chunks.count, 1);
     const cuda::Items items = cuda::items(threads, chunks);
-    std::vector<int> seen(2 * 3 * chunks.count * 4 * 7);
+    std::vector<int> seen(size_t{2} * 3 * chunks.count * 4 * 7);
     for (uint32_t item = 0; item < seen.size(); ++item) {
       const cuda::Position at = items.position(item);
       ASSERT_TRUE(at.n < 2 && at.c < 3 && at.chunk < chunks.count && at.h < 4 && at.w < 7);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "cases.h"
@@ -16,6 +17,9 @@ struct Runner {
   std::function<const char*(const Problem&)> refusal;
   std::function<void(const Problem&, uint32_t seed)> run;
 };
+
+// How often each kernel ran: a list of cases may leave one out without failing.
+using Counts = std::map<std::string, int>;
 
 // Windows whose taps can be visited one by one.
 inline bool enumerable(const Case& c) { return c.window.axes[0].kernel < 1000; }

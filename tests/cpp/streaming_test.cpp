@@ -30,7 +30,7 @@ class FreshMemory {
 
 constexpr Axis axis{64, 32, 2, 2, 0, 1};
 const Geometry geometry{1, 1, {axis, axis, axis}};
-constexpr int64_t outputs = 32 * 32 * 32, inputs = 64 * 64 * 64;
+constexpr int64_t outputs = int64_t{32} * 32 * 32, inputs = int64_t{64} * 64 * 64;
 
 TEST(Streaming, MemoryIsResidentOnceItWasUsed) {
   FreshMemory memory(1 << 20);

@@ -11,6 +11,16 @@
 // Where the elements of a test tensor lie, and what they hold.
 namespace voxpool::testing {
 
+inline constexpr ScalarType floating_types[] = {ScalarType::f16, ScalarType::bf16, ScalarType::f32, ScalarType::f64};
+inline constexpr ScalarType all_types[] = {ScalarType::u8,   ScalarType::i8,  ScalarType::i16,
+                                           ScalarType::i32,  ScalarType::i64, ScalarType::f16,
+                                           ScalarType::bf16, ScalarType::f32, ScalarType::f64};
+
+inline const char* name_of(ScalarType type) {
+  static constexpr const char* names[] = {"u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64"};
+  return names[static_cast<int>(type)];
+}
+
 // Orders and gaps a kernel may meet. Views are crops of a larger tensor: rows are intact, neighbours are not.
 enum class Order { channels_first, channels_last, channels_first_view, channels_last_view, hwdc, cdwh };
 

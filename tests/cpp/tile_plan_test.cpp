@@ -10,7 +10,7 @@ namespace {
 using cpu::Layout;
 using cpu::Tile;
 
-constexpr int64_t budget = 256 * 1024;
+constexpr int64_t budget = int64_t{256} * 1024;
 
 std::vector<Case> cases() {
   std::vector<Case> all = named_cases();

@@ -1,6 +1,9 @@
 """Tensors and comparisons the tests share."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -8,6 +11,8 @@ import torch.nn.functional as F
 
 import voxpool
 from reference import Window
+
+ROOT = Path(__file__).resolve().parents[2]
 
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -100,6 +105,12 @@ def special(size: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     inf = float("inf")
     table = torch.tensor([float("nan"), -0.0, 0.0, -0.0, 0.0, -inf, -inf, -inf, inf, -1.0, -2.0, -1.0], dtype=dtype)
     return table[torch.randint(0, len(table), size)]
+
+
+def build_tree() -> Path:
+    """CMake's build of the package."""
+    command = [sys.executable, str(ROOT / "setup.py"), "--print-build-dir"]
+    return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
 
 
 def channels_last(x: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
@@ -14,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import voxpool
 from conftest import CAPABILITIES
-from support import FLOATING, INTEGERS, OURS, Case, channels_last, special, ties
+from support import FLOATING, INTEGERS, OURS, Case, build_tree, channels_last, special, ties
 
 OPS = torch.ops.voxpool
 LAYOUTS = (torch.Tensor.contiguous, channels_last)
@@ -211,6 +213,25 @@ class Pooled(Dataset):
         x = torch.randn(3, 12, 24, 40, generator=torch.Generator().manual_seed(i))
         values, indices = voxpool.max_pool3d(x, 2, return_indices=True)
         return values, indices, voxpool.max_unpool3d(values, indices, 2)
+
+
+def test_kernels_keep_nothing_between_calls() -> None:
+    """No writable data and no locks, so that threads share nothing but what they are given. The exceptions hold what is
+    asked of the system once: which instruction set, how large the caches and pages are."""
+    objects = sorted(build_tree().glob("csrc/cpu/CMakeFiles/voxpool_kernels.dir/**/*.o"))
+    assert len(objects) > 8
+    for unit in objects:
+        once = unit.name in {"capability.cpp.o", "streaming.cpp.o", "tile_plan.cpp.o"}
+        sections = subprocess.run(["size", "-A", str(unit)], check=True, capture_output=True, text=True).stdout
+        sizes = dict(line.split()[:2] for line in sections.splitlines() if line.startswith("."))
+        held = {
+            name for name, size in sizes.items() if re.match(r"\.(t?data|t?bss)(?!.*\.(ro|DW))", name) and int(size)
+        }
+        assert held == ({".bss"} if once else set()), unit
+        command = ["nm", "--undefined-only", str(unit)]
+        called = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert not re.search(r"pthread|sem_|mutex|futex|call_once", called), unit
+        assert ("__cxa_guard" in called) == once, unit
 
 
 @pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])

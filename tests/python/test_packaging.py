@@ -147,3 +147,16 @@ def test_building_without_torch_says_so(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     assert result.returncode != 0
     assert "pip install torch==2.11.0" in result.stderr, result.stderr
+
+
+def test_cmake_args_reach_cmake(tmp_path: Path) -> None:
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "python" / "voxpool").mkdir(parents=True)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(p LANGUAGES NONE)\nmessage(FATAL_ERROR ${FIRST}-${SECOND})\n"
+    )
+    command, env = [sys.executable, "setup.py", "build_ext"], os.environ | {"CMAKE_ARGS": "-DFIRST=1 '-DSECOND=2 3'"}
+    result = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, env=env)
+    assert result.returncode != 0
+    assert "1-2 3" in result.stderr, result.stderr

@@ -1,7 +1,6 @@
-"""CMake: what the build decides about CUDA, its object files, and a foreign project that uses the installed package."""
+"""CMake: what the build decides about CUDA, and a foreign project that uses the installed package."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +10,9 @@ import pytest
 import torch
 
 import voxpool
+from support import ROOT, build_tree
 from voxpool import _build
 
-ROOT = Path(__file__).resolve().parents[2]
 TORCH = Path(torch.__file__).parent
 NVCC = shutil.which("nvcc")
 
@@ -38,10 +37,6 @@ def run(*command: str | Path, env: dict[str, str], ok: bool = True) -> str:
 
 def configure(build: Path, *options: str, env: dict[str, str], ok: bool = True) -> str:
     return run("cmake", "-S", ROOT, "-B", build, f"-DPython_EXECUTABLE={sys.executable}", *options, env=env, ok=ok)
-
-
-def build_tree() -> Path:
-    return Path(run(sys.executable, ROOT / "setup.py", "--print-build-dir", env=environment(nvcc=True)))
 
 
 def test_cuda_auto_without_toolkit_builds_without(tmp_path: Path) -> None:
@@ -78,37 +73,6 @@ def test_architecture_list(tmp_path: Path, given: str, expected: str) -> None:
     )
     text = run("cmake", "-P", script, env=environment(nvcc=False), ok=expected[0].isdigit())
     assert expected in text
-
-
-def test_instruction_set_units_define_nothing_shared() -> None:
-    # The linker keeps one of several weak definitions: it could be one the processor cannot run.
-    objects = sorted(build_tree().glob("csrc/cpu/CMakeFiles/voxpool_kernels.dir/avx*.o"))
-    if torch.backends.cpu.get_cpu_capability() != "DEFAULT":
-        assert [o.name for o in objects] == ["avx2.cpp.o", "avx512.cpp.o"]
-    for unit in objects:
-        command = ["nm", "-C", "--defined-only", str(unit)]
-        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-        # DW.ref.*: a pointer to the C++ runtime's exception handler, the same in every unit.
-        assert [line for line in lines if line.split()[1] in "VvWwu" and "DW.ref." not in line] == []
-
-
-def test_kernels_keep_nothing_between_calls() -> None:
-    """No writable data and no locks, so that threads share nothing but what they are given. The exceptions hold what is
-    asked of the system once: which instruction set, how large the caches and pages are."""
-    objects = sorted(build_tree().glob("csrc/cpu/CMakeFiles/voxpool_kernels.dir/**/*.o"))
-    assert len(objects) > 8
-    for unit in objects:
-        once = unit.name in {"capability.cpp.o", "streaming.cpp.o", "tile_plan.cpp.o"}
-        sections = subprocess.run(["size", "-A", str(unit)], check=True, capture_output=True, text=True).stdout
-        sizes = dict(line.split()[:2] for line in sections.splitlines() if line.startswith("."))
-        held = {
-            name for name, size in sizes.items() if re.match(r"\.(t?data|t?bss)(?!.*\.(ro|DW))", name) and int(size)
-        }
-        assert held == ({".bss"} if once else set()), unit
-        command = ["nm", "--undefined-only", str(unit)]
-        called = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        assert not re.search(r"pthread|sem_|mutex|futex|call_once", called), unit
-        assert ("__cxa_guard" in called) == once, unit
 
 
 def build_and_run(build: Path, *options: str, targets: list[str], env: dict[str, str]) -> None:

@@ -220,8 +220,11 @@ const char* transposed_refusal(const Problem& p, Cut cut) {
   return nullptr;
 }
 
+// Of a row of the output: a quarter of a vector. In the baseline that is less than one element of 64 bits.
+constexpr int64_t most_transposed_bytes = vector_bytes / 4;
+
 const char* transposed_forward_refusal(const Forward& p) {
-  if (4 * p.geometry.w().out * static_cast<int64_t>(size_of(p.dtype)) > vector_bytes) {
+  if (p.geometry.w().out * static_cast<int64_t>(size_of(p.dtype)) > most_transposed_bytes) {
     return "rows of the output fill more than a quarter of a vector";
   }
   if (p.indices != nullptr) return "indices are written in place";
@@ -245,11 +248,13 @@ void transposed_forward_run(const Forward& p, const Plan& plan, int64_t begin, i
     const auto run = [&](auto&& pooling) {
       for (int64_t unit = begin; unit < end; ++unit) pooling.run(unit);
     };
-    using E = ElementLanes<T>;
-    if (wants_taps(p)) {
-      run(TransposedForward<E, Track::taps_in_scan_order>(p, plan));
-    } else {
-      run(TransposedForward<E, Track::values>(p, plan));
+    if constexpr (sizeof(T) <= most_transposed_bytes) {
+      using E = ElementLanes<T>;
+      if (wants_taps(p)) {
+        run(TransposedForward<E, Track::taps_in_scan_order>(p, plan));
+      } else {
+        run(TransposedForward<E, Track::values>(p, plan));
+      }
     }
   });
 }
