@@ -17,9 +17,11 @@ SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyprojec
             -not -path 'python/voxpool/share/*' -not -name '_build.py' -not -name '_C.*.so')
 # Where setup.py keeps CMake's build: the tests are built in the same tree, so that nothing is compiled twice.
 BUILD = $$($(PY) setup.py --print-build-dir)
+# How long `make fuzz` tries new cases, half of it on the kernels and half on the operators.
+SECONDS = 60
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize fuzz install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -50,6 +52,12 @@ sanitize: $(STAMPS)/tools
 	cmake -S . -B build/sanitize -G Ninja -DVOXPOOL_SANITIZE=ON -DVOXPOOL_WARNINGS_AS_ERRORS=ON > /dev/null
 	cmake --build build/sanitize --parallel $${MAX_JOBS:-$$(nproc)}
 	ctest --test-dir build/sanitize --output-on-failure --parallel 2
+
+fuzz: install
+	csrc/cmake/check_system.sh --fuzz
+	cmake -S . -B build/fuzz -G Ninja -DVOXPOOL_SANITIZE=ON -DVOXPOOL_BUILD_FUZZER=ON -DCMAKE_CXX_COMPILER=clang++ > /dev/null
+	cmake --build build/fuzz --parallel $${MAX_JOBS:-$$(nproc)}
+	tests/fuzz/run.sh build/fuzz $(PY) $(SECONDS)
 
 install: $(STAMPS)/installed
 

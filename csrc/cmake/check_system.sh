@@ -1,6 +1,7 @@
 #!/bin/sh
-# Checks for what PyPI cannot bring: a C++20 compiler, Python with venv and headers, and for --tests GoogleTest. Names
-# the Debian packages that are missing; as root on Debian, installs them. --print-python prints the interpreter to use.
+# Checks for what PyPI cannot bring: a C++20 compiler, Python with venv and headers, for --tests GoogleTest, and for --fuzz
+# clang too. Names the Debian packages that are missing; as root on Debian, installs them. --print-python prints the
+# interpreter to use.
 set -eu
 
 is_recent() {
@@ -32,8 +33,12 @@ static_assert(std::bit_cast<int>(1) == 1);' || echo g++
     "$python" -c 'import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || echo python3-dev
   fi
-  if [ "$1" = --tests ]; then
+  if [ "$1" = --tests ] || [ "$1" = --fuzz ]; then
     compiles '#include <gtest/gtest.h>' || echo libgtest-dev
+  fi
+  if [ "$1" = --fuzz ]; then
+    echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+      clang++ -fsanitize=fuzzer,address -x c++ -o /dev/null - 2> /dev/null || echo clang
   fi
 }
 

@@ -1,53 +1,16 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <string_view>
-
 #include "backward_check.h"
-#include "cpu/kernel_table.h"
-#include "cpu/tile_plan.h"
+#include "cpu_runners.h"
 
 // Every backward kernel of every instruction set, and the gathers, against a scatter in ascending output order.
 namespace voxpool::testing {
 namespace {
 
 // Every other time in small pieces: the cases are too small to be cut by themselves.
-Plan plan_of(const Variant<Backward>& variant, const Backward& p, uint32_t seed) {
-  if (seed % 2 == 1 && std::string_view(variant.name).starts_with("transposed")) {
-    const int64_t bytes = static_cast<int64_t>(size_of(p.dtype));
-    const Plan plan = cpu::plan_copies(p.geometry, cpu::Cut::inputs, bytes, 1 + seed % 3, 16 * 1024);
-    if (plan.units > 0) return plan;
-  }
-  return variant.plan(p, 1 + seed % 3);
-}
-
-std::vector<Runner<Backward>> runners() {
-  std::vector<Runner<Backward>> all;
-  for (const cpu::Capability capability : cpu::available_capabilities()) {
-    for (const Variant<Backward>* variant : cpu::kernel_table(capability).backward) {
-      const auto run = [=](const Backward& p, uint32_t seed) {
-        const Plan plan = plan_of(*variant, p, seed);
-        for (int64_t end = plan.units; end > 0; end -= 3) variant->run(p, plan, std::max<int64_t>(end - 3, 0), end);
-      };
-      all.push_back({variant->name + (' ' + std::string(cpu::name_of(capability))), variant->refusal, run});
-    }
-  }
-  return all;
-}
-
-// The gathers have one kernel for every instruction set.
-template <class Problem>
-Runner<Problem> runner(cpu::VariantList<Problem> variants) {
-  const Variant<Problem>* variant = variants.back();
-  return {variant->name, variant->refusal, [=](const Problem& p, uint32_t) {
-            const Plan plan = variant->plan(p, 2);
-            variant->run(p, plan, 0, plan.units);
-          }};
-}
-
 void compare(const Case& c, Order order, uint32_t seed, int* runs) {
-  const cpu::KernelTable& table = cpu::kernel_table(cpu::Capability::baseline);
-  compare_backward(c, order, seed, runners(), runner(table.gather), runner(table.tap_indices), runs);
+  const Tiles tiles = seed % 2 == 1 ? Tiles::smallest : Tiles::own;
+  compare_backward(c, order, seed, cpu_runners<Backward>(tiles), cpu_runner<Gather>(), cpu_runner<TapIndices>(), runs);
 }
 
 TEST(Backward, EveryVariantEqualsAScatterOnNamedCases) {
@@ -72,7 +35,7 @@ TEST(Backward, EveryVariantEqualsAScatterOnRandomCases) {
   }
 }
 
-TEST(Backward, ForeignTapsAreNeverFollowed) { check_foreign_taps(runners()); }
+TEST(Backward, ForeignTapsAreNeverFollowed) { check_foreign_taps(cpu_runners<Backward>(Tiles::own)); }
 
 }  // namespace
 }  // namespace voxpool::testing

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cases.h"
+#include "tensors.h"
 
 namespace voxpool::testing {
 
@@ -16,6 +17,13 @@ struct Runner {
   std::function<const char*(const Problem&)> refusal;
   std::function<void(const Problem&, uint32_t seed)> run;
 };
+
+// Tensors in one of the usual orders, and the rest as the seed has it.
+inline Meeting meeting_of(const Case& c, Order order, uint32_t seed) {
+  const Geometry g = c.geometry();
+  return {strides_of(order, c.channels, c.in), strides_of(dense(order), c.channels, {g.d().out, g.h().out, g.w().out}),
+          seed % 2 == 0 ? Flush::end : Flush::begin, seed % 3 == 1 ? Fill::lowest : Fill::ties, seed};
+}
 
 // Windows whose taps can be visited one by one.
 inline bool enumerable(const Case& c) { return c.window.axes[0].kernel < 1000; }
