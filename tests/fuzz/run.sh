@@ -18,7 +18,10 @@ if [ $status = 1 ]; then
   cat "$build/kernels.log"
 fi
 
-"$python" "$here/../python/fuzz.py" "$half" | tee "$build/operators.log" || status=1
+if ! "$python" "$here/../python/fuzz.py" "$half" > "$build/operators.log" 2>&1; then
+  status=1
+  cat "$build/operators.log"
+fi
 echo "${cases:-0} cases of the kernels, $difference"
 tail -n 1 "$build/operators.log"
 exit $status
