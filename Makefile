@@ -17,9 +17,11 @@ SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyprojec
             -not -path 'python/voxpool/share/*' -not -name '_build.py' -not -name '_C.*.so')
 # Where setup.py keeps CMake's build: the tests are built in the same tree, so that nothing is compiled twice.
 BUILD = $$($(PY) setup.py --print-build-dir)
+# How long `make fuzz` tries new cases, half of it on the kernels and half on the operators.
+SECONDS = 60
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize tsan large emulate install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize tsan large emulate fuzz install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -73,6 +75,12 @@ emulate: install
 	cmake -B $(BUILD) -DVOXPOOL_BUILD_TESTS=ON > /dev/null
 	cmake --build $(BUILD) --target kernel_tests --parallel $${MAX_JOBS:-$$(nproc)}
 	.ci/emulate $(BUILD)/tests/cpp/kernel_tests
+
+fuzz: install
+	csrc/cmake/check_system.sh --fuzz
+	cmake -S . -B build/fuzz -G Ninja -DVOXPOOL_SANITIZE=ON -DVOXPOOL_BUILD_FUZZER=ON -DCMAKE_CXX_COMPILER=clang++ > /dev/null
+	cmake --build build/fuzz --parallel $${MAX_JOBS:-$$(nproc)}
+	tests/fuzz/run.sh build/fuzz $(PY) $(SECONDS)
 
 install: $(STAMPS)/installed
 

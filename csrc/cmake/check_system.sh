@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks for what PyPI cannot bring: a C++20 compiler, Python with venv and headers; for --tests GoogleTest and the
-# linters of C++; for --emulation other processors, and a compiler for one of them. Names the Debian packages that are
+# linters of C++; for --emulation other processors, and a compiler for one of them; for --fuzz GoogleTest and clang. Names the Debian packages that are
 # missing; as root on Debian, installs them. --print-python prints the interpreter to use.
 set -eu
 
@@ -42,6 +42,11 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
       compiles '#include <gtest/gtest.h>' || echo libgtest-dev
       has clang-tidy || echo clang-tidy
       has cppcheck || echo cppcheck
+      ;;
+    --fuzz)
+      compiles '#include <gtest/gtest.h>' || echo libgtest-dev
+      echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+        clang++ -fsanitize=fuzzer,address -x c++ -o /dev/null - 2> /dev/null || echo clang
       ;;
     --emulation)
       compiles '#include <gtest/gtest.h>' || echo libgtest-dev

@@ -1,5 +1,6 @@
 #include "core/geometry.h"
 
+#include <limits>
 #include <sstream>
 
 namespace voxpool {
@@ -51,6 +52,15 @@ void check_padding_pair(const WindowAxis& axis) {
 }
 
 }  // namespace
+
+void check_range(std::string_view name, int64_t value) {
+  const bool fits = value >= std::numeric_limits<int32_t>::min() && value <= std::numeric_limits<int32_t>::max();
+  if (!fits) fail("integer out of range: ", name, " must fit 32 bits, but got ", value);
+}
+
+void check_length_range(int64_t length) {
+  if (length > longest_axis) fail("integer out of range: an axis has at most 2^61 elements, but got ", length);
+}
 
 void check_window(const Window& window) {
   const bool symmetric = window.padding_rule == PaddingRule::symmetric;
@@ -105,7 +115,15 @@ Geometry geometry_of(int64_t batch, int64_t channels, const std::array<int64_t, 
 }
 
 Geometry make_geometry(int64_t batch, int64_t channels, const std::array<int64_t, 3>& in, const Window& window) {
+  for (const WindowAxis& axis : window.axes) {
+    check_range("kernel_size", axis.kernel);
+    check_range("stride", axis.stride);
+    check_range("padding", axis.pad_begin);
+    check_range("padding", axis.pad_end);
+    check_range("dilation", axis.dilation);
+  }
   check_window(window);
+  for (const int64_t length : in) check_length_range(length);
   check_half_padding(window);
   std::array<int64_t, 3> out;
   for (int i = 0; i < 3; ++i) out[i] = output_length(in[i], window.axes[i], window.ceil_mode);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "core/axis.h"
 
@@ -53,6 +54,14 @@ struct Geometry {
     return d().has_empty_window() || h().has_empty_window() || w().has_empty_window();
   }
 };
+
+// Arguments are 32-bit numbers, as in torch, and no axis is longer than this: then no sum or product of an argument and
+// a length that is computed here overflows.
+inline constexpr int64_t longest_axis = int64_t{1} << 61;
+
+// Throws GeometryError for a value that does not fit 32 bits, or a length above longest_axis.
+void check_range(std::string_view name, int64_t value);
+void check_length_range(int64_t length);
 
 // Checks what does not depend on a size: torch's checks per axis, then those over all axes, in torch's order.
 // Throws GeometryError.

@@ -6,6 +6,7 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <type_traits>
 
 namespace voxpool::ops {
 namespace {
@@ -33,6 +34,15 @@ std::string length_error(std::string_view name, size_t got, int spatial_dims) {
   return text.str();
 }
 
+template <class F>
+auto with_torch_errors(F&& f) {
+  try {
+    return f();
+  } catch (const GeometryError& error) {
+    TORCH_CHECK(false, error.what());
+  }
+}
+
 // Values of one argument spread over the axes; `per_axis` values lie next to each other for one axis.
 class Values {
  public:
@@ -41,10 +51,7 @@ class Values {
     const size_t count = values.size(), axes = static_cast<size_t>(spatial_dims);
     const bool fits = count == 1 || count == axes || (pairs_allowed && count == 2 * axes);
     TORCH_CHECK(fits, length_error(name, count, spatial_dims));
-    for (const int64_t value : values) {
-      const bool in_range = value >= std::numeric_limits<int>::min() && value <= std::numeric_limits<int>::max();
-      TORCH_CHECK(in_range, "integer out of range: ", name, " must fit 32 bits, but got ", value);
-    }
+    for (const int64_t value : values) with_torch_errors([&] { check_range(name, value); });
   }
 
   bool pairs() const { return values_.size() == 2 * static_cast<size_t>(spatial_dims_); }
@@ -70,19 +77,11 @@ void check_values_1d(const WindowAxis& axis, PaddingRule rule) {
   TORCH_CHECK(axis.dilation > 0, "max_pool1d() dilation must be greater than zero, but got ", axis.dilation);
 }
 
-template <class F>
-auto with_torch_errors(F&& f) {
-  try {
-    return f();
-  } catch (const GeometryError& error) {
-    TORCH_CHECK(false, error.what());
-  }
-}
-
 template <class Int>
 void check_lengths(c10::ArrayRef<Int> input, int spatial_dims) {
   const size_t first = input.size() - spatial_dims - 1;
   for (size_t i = first; i < input.size(); ++i) {
+    if constexpr (std::is_same_v<Int, int64_t>) with_torch_errors([&] { check_length_range(input[i]); });
     if (input[i] > 0) continue;
     TORCH_CHECK(spatial_dims == 3, spatial_dims == 1 ? "max_pool1d: " : "", "Expected ", spatial_dims + 1, "D or ",
                 spatial_dims + 2, "D (batch mode) tensor with optional 0 dim batch size for input, but got:", input);

@@ -12,8 +12,6 @@
 // Backward problems, and the gathers, through any number of kernels, against a scatter in ascending output order.
 namespace voxpool::testing {
 
-using Flush = GuardedBuffer::Flush;
-
 inline void put_tap(GuardedBuffer& taps, TapType type, int64_t i, int64_t value) {
   if (type == TapType::u8) {
     taps.as<uint8_t>()[i] = static_cast<uint8_t>(value);
@@ -35,28 +33,27 @@ T random_gradient(std::mt19937& random) {
   return narrow<T>(static_cast<Sum<T>>(random() % 16 == 0 ? -0.0 : x));
 }
 
+// What one step of training leaves to its backward, and the gradient of its input by brute force.
 template <class T>
 struct Step {
   Geometry g;
-  Order order;
-  Strides in, out;
+  Meeting meeting;
   GuardedBuffer input, taps, gradient, indices;
   std::vector<Sum<T>> expected;  // per input element, laid out densely n, c, d, h, w
   TapCode code;
 
-  Step(const Case& c, Order order, uint32_t seed)
+  Step(const Case& c, const Meeting& m)
       : g(c.geometry()),
-        order(order),
-        in(strides_of(order, c.channels, c.in)),
-        out(strides_of(dense(order), c.channels, {g.d().out, g.h().out, g.w().out})),
-        input(extent(c.batch, c.channels, c.in, in) * sizeof(T), flush(seed)),
-        taps(outputs() * size_of(tap_code(g).type), flush(seed)),
-        gradient(outputs() * sizeof(T), flush(seed)),
-        indices(outputs() * sizeof(int64_t), flush(seed)),
+        meeting(m),
+        input(extent(c.batch, c.channels, c.in, m.input) * sizeof(T), m.flush),
+        taps(outputs() * size_of(tap_code(g).type), m.flush),
+        gradient(outputs() * sizeof(T), m.flush),
+        indices(outputs() * sizeof(int64_t), m.flush),
         expected(c.batch * c.channels * g.input_volume()),
         code(tap_code(g)) {
-    fill_random<T>(input, extent(c.batch, c.channels, c.in, in), seed);
-    std::mt19937 random(seed);
+    const Strides &in = m.input, &out = m.output;
+    fill<T>(input, extent(c.batch, c.channels, c.in, in), m.fill, m.seed);
+    std::mt19937 random(m.seed);
     for_each_output(g, [&](int64_t n, int64_t ch, int64_t od, int64_t oh, int64_t ow) {
       const int64_t o = n * out.n + ch * out.c + od * out.d + oh * out.h + ow * out.w;
       const Winner best = winner(g, input.as<T>() + n * in.n + ch * in.c, in, od, oh, ow);
@@ -73,24 +70,25 @@ struct Step {
     });
   }
 
-  static Flush flush(uint32_t seed) { return seed % 2 == 0 ? Flush::end : Flush::begin; }
+  Step(const Case& c, Order order, uint32_t seed) : Step(c, meeting_of(c, order, seed)) {}
+
   int64_t outputs() const { return g.batch * g.channels * g.output_volume(); }
 };
 
+// `in`: where grad_input lies.
 template <class T>
-void compare_backward(const Case& c, ScalarType dtype, Order order, uint32_t seed,
+void compare_backward(const Step<T>& step, const std::string& name, ScalarType dtype, const Strides& in,
                       const std::vector<Runner<Backward>>& runners, int* runs) {
-  const Step<T> step(c, order, seed);
   const Geometry& g = step.g;
-  const Strides in = strides_of(dense(order), c.channels, c.in);
+  const uint32_t seed = step.meeting.seed;
   for (const Runner<Backward>& runner : runners) {
-    GuardedBuffer grad_input(g.batch * g.channels * g.input_volume() * sizeof(T), Step<T>::flush(seed));
+    GuardedBuffer grad_input(g.batch * g.channels * g.input_volume() * sizeof(T), step.meeting.flush);
     const Backward p{g,
                      dtype,
                      step.code,
                      step.gradient.template as<void>(),
                      step.taps.template as<void>(),
-                     step.out,
+                     step.meeting.output,
                      grad_input.as<void>(),
                      in,
                      seed / 2 % 2 == 1};
@@ -107,7 +105,7 @@ void compare_backward(const Case& c, ScalarType dtype, Order order, uint32_t see
               const T want = narrow<T>(step.expected[i++]);
               const T got = grad_input.as<T>()[n * in.n + ch * in.c + d * in.d + h * in.h + w * in.w];
               ASSERT_EQ(std::memcmp(&got, &want, sizeof got), 0)
-                  << runner.name << " on " << c.name() << " at " << n << ',' << ch << ',' << d << ',' << h << ',' << w
+                  << runner.name << " on " << name << " at " << n << ',' << ch << ',' << d << ',' << h << ',' << w
                   << ": got " << number(got) << ", expected " << number(want);
             }
     EXPECT_TRUE(grad_input.canaries_alive());
@@ -115,30 +113,24 @@ void compare_backward(const Case& c, ScalarType dtype, Order order, uint32_t see
 }
 
 template <class T>
-void compare_gathers(const Case& c, ScalarType dtype, Order order, uint32_t seed, const Runner<Gather>& gatherer,
+void compare_gathers(const Step<T>& step, const std::string& name, ScalarType dtype, const Runner<Gather>& gatherer,
                      const Runner<TapIndices>& indexer) {
-  const Step<T> step(c, order, seed);
   const Geometry& g = step.g;
+  const Strides &in = step.meeting.input, &out = step.meeting.output;
   GuardedBuffer output(step.outputs() * sizeof(T), Flush::end), indices(step.outputs() * sizeof(int64_t), Flush::end);
-  const Gather gather{g,
-                      dtype,
-                      step.code,
-                      step.input.template as<void>(),
-                      step.in,
-                      step.taps.template as<void>(),
-                      output.as<void>(),
-                      step.out};
-  const TapIndices tap_indices{g, step.code, step.taps.template as<void>(), indices.as<int64_t>(), step.out};
-  gatherer.run(gather, seed);
-  indexer.run(tap_indices, seed);
+  const Gather gather{
+      g, dtype, step.code, step.input.template as<void>(), in, step.taps.template as<void>(), output.as<void>(), out};
+  const TapIndices tap_indices{g, step.code, step.taps.template as<void>(), indices.as<int64_t>(), out};
+  gatherer.run(gather, step.meeting.seed);
+  indexer.run(tap_indices, step.meeting.seed);
 
   for_each_output(g, [&](int64_t n, int64_t ch, int64_t od, int64_t oh, int64_t ow) {
-    const int64_t o = n * step.out.n + ch * step.out.c + od * step.out.d + oh * step.out.h + ow * step.out.w;
-    const T* volume = step.input.template as<T>() + n * step.in.n + ch * step.in.c;
-    const Winner best = winner(g, volume, step.in, od, oh, ow);
+    const int64_t o = n * out.n + ch * out.c + od * out.d + oh * out.h + ow * out.w;
+    const T* volume = step.input.template as<T>() + n * in.n + ch * in.c;
+    const Winner best = winner(g, volume, in, od, oh, ow);
     const T want = best.position < 0 ? T{} : volume[best.offset];
-    ASSERT_EQ(std::memcmp(&output.as<T>()[o], &want, sizeof want), 0) << c.name();
-    ASSERT_EQ(indices.as<int64_t>()[o], best.position) << c.name();
+    ASSERT_EQ(std::memcmp(&output.as<T>()[o], &want, sizeof want), 0) << name;
+    ASSERT_EQ(indices.as<int64_t>()[o], best.position) << name;
   });
 }
 
@@ -147,8 +139,9 @@ inline void compare_backward(const Case& c, Order order, uint32_t seed, const st
                              const Runner<Gather>& gatherer, const Runner<TapIndices>& indexer, int* runs) {
   for (const ScalarType dtype : floating_types) {
     dispatch_floating(dtype, [&]<class T>(T) {
-      compare_backward<T>(c, dtype, order, seed, runners, runs);
-      compare_gathers<T>(c, dtype, order, seed, gatherer, indexer);
+      const Step<T> step(c, order, seed);
+      compare_backward<T>(step, c.name(), dtype, strides_of(dense(order), c.channels, c.in), runners, runs);
+      compare_gathers<T>(step, c.name(), dtype, gatherer, indexer);
     });
     if (::testing::Test::HasFatalFailure()) break;
   }
@@ -168,7 +161,7 @@ inline void check_foreign_taps(const std::vector<Runner<Backward>>& runners) {
                        step.code,
                        step.gradient.as<void>(),
                        step.taps.as<void>(),
-                       step.out,
+                       step.meeting.output,
                        grad_input.as<void>(),
                        strides_of(order, 4, c.in)};
       if (runner.refusal(p) != nullptr) continue;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <span>
 
 #include "cases.h"
 #include "reference.h"
@@ -11,8 +12,6 @@
 
 // A forward problem through any number of kernels, against brute force.
 namespace voxpool::testing {
-
-using Flush = GuardedBuffer::Flush;
 
 struct Wanted {
   bool taps, indices, relu;
@@ -84,23 +83,13 @@ void run_and_compare(const Runner<Forward>& runner, const Case& c, Forward p, co
 }
 
 template <class T>
-void compare_forward(const Case& c, ScalarType dtype, Order order, uint32_t seed,
+void compare_forward(const Case& c, ScalarType dtype, const Meeting& meeting, std::span<const Wanted> all_wanted,
                      const std::vector<Runner<Forward>>& runners, int* runs) {
   const Geometry g = c.geometry();
-  const std::array<int64_t, 3> out{g.d().out, g.h().out, g.w().out};
-  const Flush flush = seed % 2 == 0 ? Flush::end : Flush::begin;
-  Forward p{g,
-            dtype,
-            tap_code(g),
-            nullptr,
-            strides_of(order, c.channels, c.in),
-            nullptr,
-            nullptr,
-            nullptr,
-            strides_of(dense(order), c.channels, out)};
-  const int64_t count = extent(c.batch, c.channels, c.in, p.input_strides);
-  GuardedBuffer input(count * sizeof(T), flush);
-  fill_random<T>(input, count, seed);
+  Forward p{g, dtype, tap_code(g), nullptr, meeting.input, nullptr, nullptr, nullptr, meeting.output};
+  const int64_t count = extent(c.batch, c.channels, c.in, meeting.input);
+  GuardedBuffer input(count * sizeof(T), meeting.flush);
+  fill<T>(input, count, meeting.fill, meeting.seed);
   p.input = input.as<void>();
 
   std::vector<Winner> winners;
@@ -111,16 +100,23 @@ void compare_forward(const Case& c, ScalarType dtype, Order order, uint32_t seed
 
   alignas(16) int64_t aligned = 0;
   for (const Runner<Forward>& runner : runners) {
-    for (const Wanted wanted : {Wanted{false, false, false}, Wanted{true, false, false}, Wanted{false, true, false},
-                                Wanted{true, true, false}, Wanted{false, false, true}, Wanted{true, false, true}}) {
+    for (const Wanted wanted : all_wanted) {
       Forward probe = p;
       probe.taps = wanted.taps ? &aligned : nullptr;
       probe.indices = wanted.indices ? &aligned : nullptr;
       if (runner.refusal(probe) != nullptr) continue;
-      run_and_compare<T>(runner, c, p, input, winners, wanted, flush, seed, runs);
+      run_and_compare<T>(runner, c, p, input, winners, wanted, meeting.flush, meeting.seed, runs);
       if (::testing::Test::HasFatalFailure()) return;
     }
   }
+}
+
+template <class T>
+void compare_forward(const Case& c, ScalarType dtype, Order order, uint32_t seed,
+                     const std::vector<Runner<Forward>>& runners, int* runs) {
+  static constexpr Wanted all_wanted[] = {{false, false, false}, {true, false, false}, {false, true, false},
+                                          {true, true, false},   {false, false, true}, {true, false, true}};
+  compare_forward<T>(c, dtype, meeting_of(c, order, seed), all_wanted, runners, runs);
 }
 
 // For every element type.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <string>
 
 #include "core/tap_code.h"
 
@@ -117,6 +118,23 @@ TEST(Errors, UseTorchsWordsInTorchsOrder) {
             "Given input size: (2x2x8x8). Calculated output size: (2x0x6x6). Output size is too small");
   EXPECT_EQ(error_of(cube(axis(3, 2, 0, 2)), {1, 3, 5}),
             "Given input size: (2x1x3x5). Calculated output size: (2x-1x0x1). Output size is too small");
+}
+
+TEST(Errors, NumbersThatDoNotFit) {
+  const auto sentence = [](const char* name, int64_t value) {
+    return std::string("integer out of range: ") + name + " must fit 32 bits, but got " + std::to_string(value);
+  };
+  EXPECT_EQ(error_of(cube(axis(int_max + 1, 1, 0, 1))), sentence("kernel_size", int_max + 1));
+  EXPECT_EQ(error_of(cube(axis(2, int64_t{1} << 62, 0, 1))), sentence("stride", int64_t{1} << 62));
+  EXPECT_EQ(error_of(cube(axis(2, 1, -int_max - 2, 1))), sentence("padding", -int_max - 2));
+  EXPECT_EQ(error_of(cube(axis(2, 1, 0, std::numeric_limits<int64_t>::max()))),
+            sentence("dilation", std::numeric_limits<int64_t>::max()));
+  // ceil mode adds the stride to the length.
+  Window window = cube(axis(1, 3, 0, 1));
+  window.ceil_mode = true;
+  EXPECT_EQ(error_of(window, {8, 8, std::numeric_limits<int64_t>::max()}),
+            "integer out of range: an axis has at most 2^61 elements, but got 9223372036854775807");
+  EXPECT_EQ(error_of(window, {8, 8, longest_axis}), "");
 }
 
 TEST(Errors, PairsOnlyNeedToBeSmallerThanTheEffectiveKernel) {

@@ -9,7 +9,7 @@
 #include "core/element.h"
 #include "core/problem.h"
 
-// Brute force, written from the definition of the pooling alone: every tap of every window is visited and tested.
+// Brute force, written from the definition of the pooling alone: every tap inside the input of every window is visited.
 // Shares with the library only the description of a problem.
 namespace voxpool::testing {
 
@@ -42,24 +42,34 @@ struct Winner {
   int64_t offset = 0;  // in elements from the volume's first
 };
 
+// Calls f(tap, position) for every tap of output o that lies inside the input, in ascending order. Visits nothing else,
+// so that windows of 2^31 taps along an axis are as quick as others.
+template <class F>
+void for_each_tap(const Axis& a, int64_t o, F&& f) {
+  const int64_t start = o * a.stride - a.pad_begin;
+  int64_t position = start;
+  if (start < 0) position = start % a.dilation == 0 ? 0 : start % a.dilation + a.dilation;
+  for (; position < a.in && (position - start) / a.dilation < a.kernel; position += a.dilation) {
+    f((position - start) / a.dilation, position);
+  }
+}
+
 template <class T>
 Winner winner(const Geometry& g, const T* volume, const Strides& s, int64_t od, int64_t oh, int64_t ow) {
   Winner best;
-  const auto at = [](const Axis& a, int64_t o, int64_t t) { return o * a.stride - a.pad_begin + t * a.dilation; };
-  for (int64_t td = 0; td < g.d().kernel; ++td) {
-    for (int64_t th = 0; th < g.h().kernel; ++th) {
-      for (int64_t tw = 0; tw < g.w().kernel; ++tw) {
-        const int64_t d = at(g.d(), od, td), h = at(g.h(), oh, th), w = at(g.w(), ow, tw);
-        if (d < 0 || d >= g.d().in || h < 0 || h >= g.h().in || w < 0 || w >= g.w().in) continue;
+  for_each_tap(g.d(), od, [&](int64_t td, int64_t d) {
+    for_each_tap(g.h(), oh, [&](int64_t th, int64_t h) {
+      for_each_tap(g.w(), ow, [&](int64_t tw, int64_t w) {
         const int64_t offset = d * s.d + h * s.h + w * s.w;
         const bool better =
             best.position < 0 || is_nan(number(volume[offset])) || number(volume[offset]) > number(volume[best.offset]);
-        if (better) {
-          best = {(d * g.h().in + h) * g.w().in + w, (td * g.h().kernel + th) * g.w().kernel + tw, offset};
-        }
-      }
-    }
-  }
+        if (!better) return;
+        // Windows of more taps than an int64 counts have no use for the number of a tap: it may wrap.
+        const uint64_t row = static_cast<uint64_t>(td) * g.h().kernel + th;
+        best = {(d * g.h().in + h) * g.w().in + w, static_cast<int64_t>(row * g.w().kernel + tw), offset};
+      });
+    });
+  });
   return best;
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <random>
+#include <type_traits>
 
 #include "core/element.h"
 #include "core/problem.h"
@@ -88,13 +90,39 @@ T random_element(std::mt19937& random) {
   }
 }
 
-// A third of the volumes has special values everywhere, a third is all lowest, so that no tap is greater than nothing.
+// What tensors hold: few distinct values with special ones among them; the lowest everywhere, so that no tap is greater
+// than nothing; numbers none of which is there twice, as far as the type has them; any bits.
+enum class Fill { ties, lowest, distinct, bits };
+
 template <class T>
-void fill_random(GuardedBuffer& buffer, int64_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  for (int64_t i = 0; i < count; ++i) {
-    buffer.as<T>()[i] = seed % 3 == 1 ? lowest<T>() : random_element<T>(random);
+T element(Fill kind, int64_t i, std::mt19937& random) {
+  if (kind == Fill::ties) return random_element<T>(random);
+  if (kind == Fill::lowest) return lowest<T>();
+  const uint64_t bits = kind == Fill::distinct ? static_cast<uint64_t>(i) * 40503 : random() * uint64_t{0x100000001};
+  T value;
+  if (kind == Fill::bits || !std::is_floating_point_v<T>) {
+    std::memcpy(&value, &bits, sizeof value);  // multiples of an odd number wrap round without repeating
+  } else if constexpr (std::is_floating_point_v<T>) {
+    value = static_cast<T>(static_cast<int64_t>(bits % 65536) - 32768);
   }
+  return value;
 }
+
+template <class T>
+void fill(GuardedBuffer& buffer, int64_t count, Fill kind, uint32_t seed) {
+  std::mt19937 random(seed);
+  for (int64_t i = 0; i < count; ++i) buffer.as<T>()[i] = element<T>(kind, i, random);
+}
+
+using Flush = GuardedBuffer::Flush;
+
+// What a kernel meets beside the geometry: where the tensors lie, at which end of their memory there is a guard, and
+// what they hold.
+struct Meeting {
+  Strides input, output;
+  Flush flush;
+  Fill fill;
+  uint32_t seed;
+};
 
 }  // namespace voxpool::testing

@@ -156,7 +156,8 @@ void check_gathered(Unpooling<T>& u, const T* source, const T* gathered, const S
         const auto at = [&](const Strides& s) { return n * s.n + c * s.c + d * s.d + h * s.h + w * s.w; };
         const int64_t index = u.indices.template as<int64_t>()[at(u.index_strides)];
         const FlatStrides& out = u.output_strides;
-        const T expected = index < 0 ? T{} : source[n * out.n + c * out.c + index * out.position];
+        const bool inside = index >= 0 && index < u.volume;
+        const T expected = !inside ? T{} : source[n * out.n + c * out.c + index * out.position];
         ASSERT_EQ(gathered[at(strides)], expected) << what << " element " << i;
       }
     }

@@ -1,32 +1,9 @@
-#include "cpu/unpool.h"
-
+#include "cpu_unpool.h"
 #include "unpool_check.h"
 
 // The CPU kernels of unpooling against brute force: however the work is divided, the answer is that of one loop.
 namespace voxpool::testing {
 namespace {
-
-// Runs all units, in an order that depends on the seed.
-template <class Problem>
-void run_all(const Variant<Problem>& variant, const Problem& problem, int64_t threads, uint32_t seed) {
-  const Plan plan = variant.plan(problem, threads);
-  std::vector<int64_t> units(static_cast<size_t>(plan.units));
-  std::iota(units.begin(), units.end(), 0);
-  std::mt19937 random(seed);
-  std::shuffle(units.begin(), units.end(), random);
-  for (const int64_t unit : units) variant.run(problem, plan, unit, unit + 1);
-}
-
-int32_t unpool(const Unpool& problem, int64_t threads, uint32_t seed, bool spans_beforehand) {
-  int32_t invalid = 0;
-  std::vector<cpu::IndexSpan> spans;
-  if (spans_beforehand) {
-    spans.resize(static_cast<size_t>(cpu::span_count(problem)));
-    run_all<cpu::UnpoolSpans>(cpu::unpool_spans, {problem, spans.data(), &invalid}, threads, seed);
-  }
-  run_all<cpu::UnpoolTask>(cpu::unpool, {problem, spans_beforehand ? spans.data() : nullptr, &invalid}, threads, seed);
-  return invalid;
-}
 
 template <class T>
 void check_all(int* divided) {

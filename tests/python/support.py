@@ -23,12 +23,12 @@ TORCHS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 
 
 class Case(NamedTuple):
-    """Size of the input and arguments of the pooling, all that torch takes too."""
+    """Size of the input and arguments of the pooling."""
 
     size: tuple[int, ...]
     kernel: int | tuple[int, ...]
     stride: int | tuple[int, ...] | None = None
-    padding: int | tuple[int, ...] = 0
+    padding: int | tuple[int, ...] | tuple[tuple[int, int], ...] | str = 0
     dilation: int | tuple[int, ...] = 1
     ceil_mode: bool = False
 
@@ -42,9 +42,18 @@ class Case(NamedTuple):
 
     @property
     def window(self) -> Window:
-        pads = tuple((pad, pad) for pad in self._per_axis(self.padding))
+        pads = self.padding
+        if self.torch_takes:
+            pads = tuple((pad, pad) for pad in self._per_axis(self.padding))
+        elif pads == "valid":
+            pads = ((0, 0),) * self.dims
         stride = self._per_axis(self.kernel if self.stride is None else self.stride)
         return Window(self._per_axis(self.kernel), stride, pads, self._per_axis(self.dilation), self.ceil_mode)
+
+    @property
+    def torch_takes(self) -> bool:
+        """Whether torch knows such a padding."""
+        return isinstance(self.padding, int) or isinstance(self.padding[0], int)
 
     def _per_axis(self, value: int | tuple[int, ...]) -> tuple[int, ...]:
         return (value,) * self.dims if isinstance(value, int) else value
