@@ -4,6 +4,7 @@
 
 #include <array>
 #include <limits>
+#include <optional>
 #include <sstream>
 #include <string>
 
@@ -79,10 +80,20 @@ auto with_torch_errors(F&& f) {
   }
 }
 
+// The longest axis that is pooled. Kernel, padding, stride and dilation fit 32 bits, so that a window reaches less than
+// 2^62 - 2^32 and two paddings add less than 2^32: with 2^62 for the length no sum of theirs passes 2^63.
+constexpr int64_t longest_axis = int64_t{1} << 62;
+
+// A length in numbers; a symbolic one is left alone, as asking would become a guard of the compiled program.
+std::optional<int64_t> number(int64_t length) { return length; }
+std::optional<int64_t> number(const c10::SymInt& length) { return length.maybe_as_int(); }
+
 template <class Int>
 void check_lengths(c10::ArrayRef<Int> input, int spatial_dims) {
   const size_t first = input.size() - spatial_dims - 1;
   for (size_t i = first; i < input.size(); ++i) {
+    TORCH_CHECK(number(input[i]).value_or(0) <= longest_axis, "integer out of range: a length of at most ",
+                longest_axis, " can be pooled, but the input has a shape of ", input);
     if (input[i] > 0) continue;
     TORCH_CHECK(spatial_dims == 3, spatial_dims == 1 ? "max_pool1d: " : "", "Expected ", spatial_dims + 1, "D or ",
                 spatial_dims + 2, "D (batch mode) tensor with optional 0 dim batch size for input, but got:", input);
