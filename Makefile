@@ -19,7 +19,7 @@ SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyprojec
 BUILD = $$($(PY) setup.py --print-build-dir)
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench gradcheck hostile sanitize install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -44,6 +44,10 @@ gpu-check gpu-bench:
 
 gradcheck: install
 	$(PY) -m pytest -k gradcheck
+
+# Thousands of hostile calls, with a process for every single one where `make test` lets 50 share one.
+hostile: install
+	OMP_NUM_THREADS=1 $(PY) tests/python/hostile.py 1
 
 sanitize: $(STAMPS)/tools
 	csrc/cmake/check_system.sh --tests

@@ -54,9 +54,9 @@ def _taps(output: tuple[int, ...], sizes: tuple[int, ...], window: Window) -> li
     """Input positions a window reads, in scan order."""
     axes = []
     for axis, (begin, _) in enumerate(pads_of(sizes, window)):
-        first = output[axis] * window.stride[axis] - begin
-        positions = (first + tap * window.dilation[axis] for tap in range(window.kernel[axis]))
-        axes.append([position for position in positions if 0 <= position < sizes[axis]])
+        first, dilation = output[axis] * window.stride[axis] - begin, window.dilation[axis]
+        positions = range(first, first + window.kernel[axis] * dilation, dilation)
+        axes.append([position for position in range(sizes[axis]) if position in positions])
     return list(itertools.product(*axes))
 
 
