@@ -21,7 +21,7 @@ BUILD = $$($(PY) setup.py --print-build-dir)
 SECONDS = 60
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize tsan large emulate fuzz install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench gradcheck hostile sanitize tsan large emulate fuzz install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -46,6 +46,10 @@ gpu-check gpu-bench:
 
 gradcheck: install
 	$(PY) -m pytest -k gradcheck
+
+# Thousands of hostile calls, with a process for every single one where `make test` lets 50 share one.
+hostile: install
+	OMP_NUM_THREADS=1 $(PY) tests/python/hostile.py 1
 
 sanitize: $(STAMPS)/tools
 	csrc/cmake/check_system.sh --tests

@@ -59,7 +59,7 @@ void check_range(std::string_view name, int64_t value) {
 }
 
 void check_length_range(int64_t length) {
-  if (length > longest_axis) fail("integer out of range: an axis has at most 2^61 elements, but got ", length);
+  if (length > longest_axis) fail("integer out of range: an axis has at most 2^62 elements, but got ", length);
 }
 
 void check_window(const Window& window) {

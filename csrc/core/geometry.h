@@ -55,9 +55,9 @@ struct Geometry {
   }
 };
 
-// Arguments are 32-bit numbers, as in torch, and no axis is longer than this: then no sum or product of an argument and
-// a length that is computed here overflows.
-inline constexpr int64_t longest_axis = int64_t{1} << 61;
+// Arguments are 32-bit numbers, as in torch, so that a window reaches less than 2^62 - 2^32 and two paddings add less
+// than 2^32: with axes no longer than this, no sum of theirs passes 2^63.
+inline constexpr int64_t longest_axis = int64_t{1} << 62;
 
 // Throws GeometryError for a value that does not fit 32 bits, or a length above longest_axis.
 void check_range(std::string_view name, int64_t value);

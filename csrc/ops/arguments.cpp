@@ -4,9 +4,9 @@
 
 #include <array>
 #include <limits>
+#include <optional>
 #include <sstream>
 #include <string>
-#include <type_traits>
 
 namespace voxpool::ops {
 namespace {
@@ -77,11 +77,15 @@ void check_values_1d(const WindowAxis& axis, PaddingRule rule) {
   TORCH_CHECK(axis.dilation > 0, "max_pool1d() dilation must be greater than zero, but got ", axis.dilation);
 }
 
+// A length in numbers; a symbolic one is left alone, as asking would become a guard of the compiled program.
+std::optional<int64_t> number(int64_t length) { return length; }
+std::optional<int64_t> number(const c10::SymInt& length) { return length.maybe_as_int(); }
+
 template <class Int>
 void check_lengths(c10::ArrayRef<Int> input, int spatial_dims) {
   const size_t first = input.size() - spatial_dims - 1;
   for (size_t i = first; i < input.size(); ++i) {
-    if constexpr (std::is_same_v<Int, int64_t>) with_torch_errors([&] { check_length_range(input[i]); });
+    with_torch_errors([&] { check_length_range(number(input[i]).value_or(0)); });
     if (input[i] > 0) continue;
     TORCH_CHECK(spatial_dims == 3, spatial_dims == 1 ? "max_pool1d: " : "", "Expected ", spatial_dims + 1, "D or ",
                 spatial_dims + 2, "D (batch mode) tensor with optional 0 dim batch size for input, but got:", input);

@@ -1,5 +1,6 @@
 #include "ops/checks.h"
 
+#include <ATen/EmptyTensor.h>
 #include <c10/core/ScalarType.h>
 
 #include <optional>
@@ -71,6 +72,16 @@ ScalarType scalar_type(const at::Tensor& tensor, const char* op) {
   const std::optional<ScalarType> type = kernels_name(tensor.scalar_type());
   TORCH_CHECK_NOT_IMPLEMENTED(type, '"', op, "\" not implemented for '", tensor.scalar_type(), "'");
   return *type;
+}
+
+void check_memory(const at::Tensor& tensor, const char* name, const char* op) {
+  if (tensor.numel() == 0) return;
+  const c10::Storage& storage = tensor.storage();
+  const size_t needed = at::detail::computeStorageNbytes(tensor.sizes(), tensor.strides(), tensor.element_size(),
+                                                         tensor.storage_offset());
+  TORCH_CHECK(storage.data() != nullptr && needed <= storage.nbytes(), op, ": the elements of ", name,
+              " are not in memory: they need a storage of ", needed, " bytes, but it has ", storage.nbytes(),
+              storage.data() == nullptr ? " and no address" : "");
 }
 
 bool has_kernel(at::ScalarType type) { return kernels_name(type).has_value(); }

@@ -17,6 +17,11 @@ bool has_kernel(at::ScalarType type);
 
 at::ScalarType torch_type(TapType type);
 
+// Whether all elements are in memory: a storage can be made smaller under a tensor (FSDP does so with parameters that
+// are elsewhere), and that of a wrapper is a size without an address. For the real kernels, before they take an
+// address.
+void check_memory(const at::Tensor& tensor, const char* name, const char* op);
+
 // The checks of the tensors of a private op, in one order: dtype, dtype of the taps, device, shapes. `output_size` is
 // what pooling an input of `input_size` gives and `type` the taps of its window; a wrong shape is named beside the
 // right one. `Int` is int64_t or c10::SymInt.

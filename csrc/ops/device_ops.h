@@ -44,6 +44,7 @@ class DeviceOps {
   static ForwardResult forward(const Tensor& input, const Arguments& arguments, Keep keep) {
     const Pooling pooling = parse_pooling(input.sizes(), arguments);
     scalar_type(input, "max_pool3d");
+    check_memory(input, "input", "max_pool3d");
     const auto empty = [&, format = output_format(input)](at::ScalarType type) {
       return Device::empty(pooling.output_sizes, format, type, input.device());
     };
@@ -79,7 +80,10 @@ class DeviceOps {
   }
 
   // Taps of our own making are dense; a slice or an expanded view of some is copied.
-  static Tensor dense(const Tensor& taps) { return taps.is_non_overlapping_and_dense() ? taps : taps.contiguous(); }
+  static Tensor dense(const Tensor& taps, const char* op) {
+    check_memory(taps, "taps", op);
+    return taps.is_non_overlapping_and_dense() ? taps : taps.contiguous();
+  }
 
   static Tensor with_layout_of(const Tensor& taps, const Tensor& grad_output) {
     if (same_layout(grad_output, taps)) return grad_output;
@@ -91,11 +95,12 @@ class DeviceOps {
                                     IntArrayRef dilation, bool ceil_mode) {
     const Pooling pooling = parse_pooling(input_size, {kernel_size, stride, padding, dilation, ceil_mode});
     check_backward<int64_t>(grad_output, any_taps, input_size, pooling.output_sizes, pooling.code.type);
+    check_memory(grad_output, "grad_output", "_max_pool3d_backward");
 
     const Tensor grad_input =
         Device::empty(input_size, input_gradient_format(any_taps), grad_output.scalar_type(), grad_output.device());
     if (pooling.geometry.batch == 0) return grad_input;
-    const Tensor taps = dense(any_taps);
+    const Tensor taps = dense(any_taps, "_max_pool3d_backward");
     const Tensor gradient = with_layout_of(taps, grad_output);
     Device::run(backward_problem(pooling, gradient, taps, grad_input), bytes_touched(gradient, grad_input),
                 taps.device());
@@ -106,8 +111,9 @@ class DeviceOps {
                                   IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
     const Pooling pooling = parse_pooling(input.sizes(), {kernel_size, stride, padding, dilation, ceil_mode});
     check_gather<int64_t>(input, any_taps, pooling.output_sizes, pooling.code.type);
+    check_memory(input, "input", "_max_pool3d_gather");
 
-    const Tensor taps = dense(any_taps);
+    const Tensor taps = dense(any_taps, "_max_pool3d_gather");
     const Tensor output = at::empty_strided(taps.sizes(), taps.strides(), input.options());
     if (pooling.geometry.batch == 0) return output;
     const Gather problem{
@@ -129,7 +135,7 @@ class DeviceOps {
     const Pooling pooling = parse_pooling(input_size, {kernel_size, stride, padding, dilation, ceil_mode});
     check_indices<int64_t>(any_taps, input_size, pooling.output_sizes, pooling.code.type);
 
-    const Tensor taps = dense(any_taps);
+    const Tensor taps = dense(any_taps, "_max_pool3d_indices");
     const Tensor indices = at::empty_strided(taps.sizes(), taps.strides(), taps.options().dtype(at::kLong));
     if (pooling.geometry.batch == 0) return indices;
     const TapIndices problem{

@@ -56,8 +56,11 @@ class MaxUnpool3dBackwardBackward final : public IndicesNode {
   std::string name() const override { return "VoxpoolMaxUnpool3dBackwardBackward"; }
 
  private:
-  // By torch's operators: they have derivatives of their own, and nobody differentiates twice in a hurry.
+  // By torch's operators: they have derivatives of their own, and nobody differentiates twice in a hurry. The engine
+  // sees to the shape of a gradient; who calls the node by hand is told here, as scatter_add takes any that is larger.
   Tensor derivative(const Tensor& gradient, const Tensor& indices) override {
+    TORCH_CHECK(gradient.sym_sizes() == indices.sym_sizes(), name(), ": expected a gradient of shape ",
+                indices.sym_sizes(), ", but got ", gradient.sym_sizes());
     Sizes<SymInt> flat(source_size_.begin(), source_size_.end() - 3);
     flat.push_back(source_size_.end()[-3] * source_size_.end()[-2] * source_size_.end()[-1]);
     const Tensor sum = at::zeros_symint(flat, gradient.options());

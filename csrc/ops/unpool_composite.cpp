@@ -2,6 +2,7 @@
 #include <torch/library.h>
 
 #include <sstream>
+#include <utility>
 
 #include "ops/checks.h"
 #include "ops/unpool.h"
@@ -41,6 +42,18 @@ SymInt default_length(const SymInt& in, int64_t kernel, int64_t stride, int64_t 
   return (in - 1) * stride + kernel - 2 * padding;
 }
 
+// The lengths a stride below and a stride above, between which those lie that pool to the same.
+std::pair<SymInt, SymInt> bounds(const SymInt& length, int64_t stride) {
+  if (const auto number = length.maybe_as_int()) {
+    int64_t least, most;
+    const bool overflow =
+        __builtin_sub_overflow(*number, stride, &least) || __builtin_add_overflow(*number, stride, &most);
+    TORCH_CHECK(!overflow, "max_unpool: integer out of range: a stride of ", stride, " beside an output of ", *number);
+    return {least, most};
+  }
+  return {length - stride, length + stride};
+}
+
 std::string as_tuple(SymIntArrayRef sizes) {
   std::ostringstream text;
   for (size_t i = 0; i < sizes.size(); ++i) text << (i == 0 ? "(" : ", ") << sizes[i];
@@ -71,7 +84,7 @@ Sizes<SymInt> output_lengths(const Tensor& input, IntArrayRef kernel_size, Optio
     TORCH_CHECK_VALUE(given.size() == axes, "output_size should be a sequence containing ", axes, " or ", axes + 2,
                       " elements, but it has a length of '", given.size(), "'");
     for (size_t i = 0; i < axes; ++i) {
-      const SymInt least = lengths[i] - stride[i], most = lengths[i] + stride[i];
+      const auto [least, most] = bounds(lengths[i], stride[i]);
       TORCH_CHECK_VALUE(least < given[i] && given[i] < most, "invalid output_size \"", as_tuple(given), "\" (dim ", i,
                         " must be between ", least, " and ", most, ")");
       lengths[i] = given[i];

@@ -18,12 +18,13 @@ constexpr const Variant<cpu::UnpoolTask>* unpool_variants[] = {&cpu::unpool};
 constexpr const Variant<cpu::UnpoolSpans>* span_variants[] = {&cpu::unpool_spans};
 constexpr const Variant<UnpoolGather>* gather_variants[] = {&cpu::unpool_gather};
 
-// The first index that is no position, in torch's sentence; images are volumes of one plane here.
+// The first index that is no position, in torch's sentence; images are volumes of one plane here. The last one is not
+// looked at: who changes indices meanwhile, so that none is wrong any more, still reads inside the tensor.
 [[noreturn]] void throw_invalid_index(const Tensor& indices, int64_t volume, const Tensor& output) {
   const Tensor in_order = indices.contiguous();
   const int64_t* begin = in_order.const_data_ptr<int64_t>();
   const int64_t* found =
-      std::find_if(begin, begin + in_order.numel(), [&](int64_t index) { return index < -1 || index >= volume; });
+      std::find_if(begin, begin + in_order.numel() - 1, [&](int64_t index) { return index < -1 || index >= volume; });
   TORCH_CHECK(false, "Found an invalid max index: ", *found, " (output volumes are of size ", output.size(-3), "x",
               output.size(-2), "x", output.size(-1), ")");
 }

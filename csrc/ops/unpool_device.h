@@ -59,6 +59,8 @@ class UnpoolOps {
   static Tensor max_unpool3d(const Tensor& input, const Tensor& indices, at::IntArrayRef output_size,
                              bool channels_last) {
     check_unpool(input, indices, output_size, 3);
+    check_memory(input, "input", "_max_unpool3d");
+    check_memory(indices, "indices", "_max_unpool3d");
     const Sizes<int64_t> sizes = unpooled_sizes<int64_t>(input.sizes(), output_size);
     const auto format = channels_last ? at::MemoryFormat::ChannelsLast3d : at::MemoryFormat::Contiguous;
     const Tensor output = Device::empty(sizes, format, input.scalar_type(), input.device());
@@ -83,6 +85,8 @@ class UnpoolOps {
 
   static Tensor max_unpool3d_gather(const Tensor& any_source, const Tensor& indices) {
     check_unpool_gather(any_source, indices);
+    check_memory(any_source, "source", "_max_unpool3d_gather");
+    check_memory(indices, "indices", "_max_unpool3d_gather");
     const Tensor output =
         Device::empty(indices.sizes(), at::MemoryFormat::Contiguous, any_source.scalar_type(), any_source.device());
     if (output.numel() == 0) return output;

@@ -36,15 +36,17 @@ class Level {
     for (const Tensor& tensor : tensors) {
       if (const auto batched = unwrap(tensor)) size_ = batched->value.sym_size(batched->dim);
     }
+    rank_ = tensors.begin()->dim();
   }
 
   // Whether any tensor is vmapped.
   explicit operator bool() const { return level_ >= 0; }
 
   // The tensor with the vmapped dimension folded into its batch; an unbatched tensor (C, D, H, W) gets one. A tensor
-  // outside this vmap is repeated. The rank is checked here: the folded tensor has another.
+  // outside this vmap is repeated. The rank is checked here: folded, a tensor without a batch and one with a batch of
+  // one look the same.
   Tensor fold(const Tensor& tensor) const {
-    check_rank(tensor.sym_sizes(), 3);
+    check_same_rank(tensor.sym_sizes());
     Tensor folded;
     if (const auto batched = unwrap(tensor)) {
       folded = batched->value.movedim(batched->dim, 0);
@@ -58,9 +60,13 @@ class Level {
 
   // Input sizes of the folded call.
   std::vector<SymInt> fold(SymIntArrayRef input_size) const {
-    check_rank(input_size, 3);
+    check_same_rank(input_size);
     std::vector<SymInt> folded = input_size.vec();
     if (folded.size() == 5) {
+      const auto batch = folded[0].maybe_as_int(), samples = size_.maybe_as_int();
+      int64_t product;
+      TORCH_CHECK(!batch || !samples || !__builtin_mul_overflow(*batch, *samples, &product),
+                  "integer out of range: ", *samples, " samples of size ", input_size);
       folded[0] = folded[0] * size_;
     } else {
       folded.insert(folded.begin(), size_);
@@ -88,7 +94,14 @@ class Level {
     return Batched{impl->value(), impl->bdim()};
   }
 
+  void check_same_rank(SymIntArrayRef sizes) const {
+    check_rank(sizes, 3);
+    TORCH_CHECK(static_cast<int64_t>(sizes.size()) == rank_, "expected sizes of ", rank_,
+                " dimensions, as many as the first argument has, but got ", sizes);
+  }
+
   int64_t level_ = -1;
+  int64_t rank_ = 0;  // of the first tensor
   SymInt size_;
 };
 

@@ -54,7 +54,8 @@ def _int(value: Any, name: str, dims: int) -> int:
 
 def _int64(value: int, name: str, dims: int) -> int:
     if not _INT64_MIN <= value <= _INT64_MAX:
-        raise RuntimeError(f"max_pool{dims}d: integer out of range: {name}={value}")
+        # Not the value: Python refuses to print thousands of digits.
+        raise RuntimeError(f"max_pool{dims}d: integer out of range: {name} needs {value.bit_length() + 1} bits")
     return value
 
 

@@ -48,7 +48,11 @@ def convert_max_pool(module: nn.Module, fuse_relu: bool = False) -> nn.Module:
     modules, modules of a torch.jit.ScriptModule, and with fuse_relu a ReLU next to a pooling that cannot take it over
     (hooks on either; return_indices; an in-place ReLU that changes the tensor of the Sequential's caller; a ReLU before
     windows that padding and dilation together may leave without any element, whose maximum is -inf).
+
+    Raises: TypeError if it is no module.
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"convert_max_pool(): argument 'module' must be a torch.nn.Module, not {type(module).__name__}")
     replacements: dict[nn.Module, nn.Module] = {}
     result = _replacement(module, "the module itself", replacements)
     for path, parent, name, child in list(_children(result)):

@@ -70,9 +70,11 @@ def max_pool3d(
     gradients are gathered in ascending output order, 16-bit ones accumulated in float32.
 
     Raises:
-        RuntimeError: an argument or size that describes no pooling, with torch's sentence.
-        NotImplementedError: a dtype without a kernel, such as bool.
+        RuntimeError: an argument or size that describes no pooling, with torch's sentence; an input whose elements are
+            not in memory, as its storage was resized; a result that memory has no room for.
+        NotImplementedError: a dtype without a kernel, such as bool, and a sparse, nested, MKL-DNN or quantised tensor.
         TypeError: an argument of the wrong Python type. ValueError: an unknown padding string.
+        What a tensor subclass or a hook raises passes through.
     """
     # Written out in each of the three functions: one more Python call would cost a tenth of the whole.
     if (

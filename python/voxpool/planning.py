@@ -64,8 +64,14 @@ def explain(
 
     Returns: lines of text for people. The wording may change between versions.
 
-    Raises: what the call itself would; NotImplementedError for a device of another kind.
+    Raises: what the call itself would, but for elements that are not in memory, as it reads none; NotImplementedError
+    for a device of another kind.
     """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"explain(): argument 'input' must be Tensor, not {type(input).__name__}")
+    if input.layout is not torch.strided or input.has_names():
+        names = " with names" if input.has_names() else ""
+        raise NotImplementedError(f"explain: expected a strided tensor, but got a {input.layout} one{names}")
     kind = torch.device(input.device if device is None else device).type
     return _C.explain(
         list(input.shape),

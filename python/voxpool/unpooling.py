@@ -49,6 +49,7 @@ def max_unpool3d(
             other than -1 outside the result (on CUDA it is left out, as telling would mean to wait for the device).
         ValueError: an output_size of the wrong length or too far away.
         NotImplementedError: a dtype without a kernel, such as bool.
+        Otherwise as :func:`voxpool.max_pool3d`.
     """
     return _OPS.max_unpool3d(input, indices, kernel_size, stride, padding, output_size)  # type: ignore[no-any-return]
 

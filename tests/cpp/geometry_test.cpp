@@ -133,7 +133,7 @@ TEST(Errors, NumbersThatDoNotFit) {
   Window window = cube(axis(1, 3, 0, 1));
   window.ceil_mode = true;
   EXPECT_EQ(error_of(window, {8, 8, std::numeric_limits<int64_t>::max()}),
-            "integer out of range: an axis has at most 2^61 elements, but got 9223372036854775807");
+            "integer out of range: an axis has at most 2^62 elements, but got 9223372036854775807");
   EXPECT_EQ(error_of(window, {8, 8, longest_axis}), "");
 }
 

@@ -26,6 +26,14 @@ def pytest_report_header():
     return "voxpool: " + ("with CUDA" if HAS_CUDA else "built without CUDA, test_cuda*.py do not belong to this build")
 
 
+def pytest_terminal_summary(terminalreporter):
+    """How many cases a test consists of, for tests that say so."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "cases":
+                terminalreporter.write_line(value)
+
+
 @pytest.fixture(autouse=True)
 def _reproducible():
     torch.manual_seed(0)

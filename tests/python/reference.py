@@ -54,12 +54,9 @@ def taps_of(output: tuple[int, ...], sizes: tuple[int, ...], window: Window) -> 
     """Input positions a window reads, in scan order."""
     axes = []
     for axis, (begin, _) in enumerate(pads_of(sizes, window)):
-        first, step = output[axis] * window.stride[axis] - begin, window.dilation[axis]
-        positions, inside = range(first, first + window.kernel[axis] * step, step), range(sizes[axis])
-        # Whichever is shorter is gone through: a kernel may have 2^31 taps.
-        axes.append(
-            [p for p in (positions if len(positions) < len(inside) else inside) if p in positions and p in inside]
-        )
+        first, dilation = output[axis] * window.stride[axis] - begin, window.dilation[axis]
+        positions = range(first, first + window.kernel[axis] * dilation, dilation)
+        axes.append([position for position in range(sizes[axis]) if position in positions])
     return list(itertools.product(*axes))
 
 

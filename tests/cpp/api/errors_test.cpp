@@ -2,6 +2,8 @@
 #include <torch/torch.h>
 #include <voxpool/voxpool.h>
 
+#include <limits>
+
 // Bad input: torch's sentence, and the process goes on.
 namespace {
 
@@ -78,6 +80,36 @@ TEST(Errors, Backward) {
   EXPECT_ERROR(call(op, gradient.to(at::kLong), taps, size), "for `gradOutput` but got dtype Long");
   // Taps that no window has are followed nowhere.
   EXPECT_EQ(call(op, gradient, at::full({1, 1, 2, 2, 2}, 200, at::kByte), size).sum().item<float>(), 0);
+}
+
+// Tensors without anything behind them, which Python has no way to pass.
+TEST(Errors, UndefinedTensors) {
+  const Tensor none, y = at::ones({1, 1, 2, 2, 2}), indices = at::zeros({1, 1, 2, 2, 2}, at::kLong);
+  const std::vector<int64_t> size{1, 1, 4, 4, 4};
+  EXPECT_THROW(voxpool::max_pool3d(none, 2), c10::Error);
+  EXPECT_THROW(voxpool::max_pool2d(none, 2), c10::Error);
+  EXPECT_THROW(voxpool::max_pool1d(none, 2), c10::Error);
+  EXPECT_THROW(voxpool::max_pool3d_with_indices(none, 2), c10::Error);
+  EXPECT_THROW(voxpool::max_pool2d_with_indices(none, 2), c10::Error);
+  EXPECT_THROW(voxpool::max_pool1d_with_indices(none, 2), c10::Error);
+  EXPECT_THROW(voxpool::max_pool3d(none, 2, 2, "same"), c10::Error);
+  EXPECT_THROW(voxpool::max_pool2d(none, 2, 2, "valid"), c10::Error);
+  for (const auto& unpool : {voxpool::max_unpool3d, voxpool::max_unpool2d, voxpool::max_unpool1d}) {
+    EXPECT_THROW(unpool(none, indices, 2, {}, 0, {}), c10::Error);
+    EXPECT_THROW(unpool(y, none, 2, {}, 0, {}), c10::Error);
+    EXPECT_THROW(unpool(none, none, 2, {}, 0, {}), c10::Error);
+  }
+  EXPECT_THROW(call("voxpool::_max_pool3d_backward", none, at::zeros(y.sizes(), at::kByte), size), c10::Error);
+  EXPECT_THROW(call("voxpool::_max_pool3d_backward", y, none, size), c10::Error);
+  EXPECT_EQ(voxpool::max_pool3d(y, 2).item<float>(), 1);
+}
+
+// A length whose sums with a padding leave 64 bits.
+TEST(Errors, LengthsBeyondWhatCanBeAdded) {
+  constexpr int64_t longest = std::numeric_limits<int64_t>::max();
+  EXPECT_ERROR(voxpool::output_size({longest}, 3, 2, "same"), "integer out of range");
+  EXPECT_ERROR(voxpool::output_size({4, longest}, 3, 2, 1), "integer out of range");
+  EXPECT_EQ(voxpool::output_size({longest / 2 + 1}, 1, 1), (std::vector<int64_t>{longest / 2 + 1}));
 }
 
 }  // namespace
