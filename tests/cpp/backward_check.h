@@ -12,8 +12,6 @@
 // Backward problems, and the gathers, through any number of kernels, against a scatter in ascending output order.
 namespace voxpool::testing {
 
-using Flush = GuardedBuffer::Flush;
-
 inline void put_tap(GuardedBuffer& taps, TapType type, int64_t i, int64_t value) {
   if (type == TapType::u8) {
     taps.as<uint8_t>()[i] = static_cast<uint8_t>(value);
@@ -40,7 +38,7 @@ struct Step {
   Geometry g;
   Order order;
   Strides in, out;
-  GuardedBuffer input, taps, gradient, indices;
+  GuardedBuffer input, taps, gradient;
   std::vector<Sum<T>> expected;  // per input element, laid out densely n, c, d, h, w
   TapCode code;
 
@@ -49,10 +47,9 @@ struct Step {
         order(order),
         in(strides_of(order, c.channels, c.in)),
         out(strides_of(dense(order), c.channels, {g.d().out, g.h().out, g.w().out})),
-        input(extent(c.batch, c.channels, c.in, in) * sizeof(T), flush(seed)),
-        taps(outputs() * size_of(tap_code(g).type), flush(seed)),
-        gradient(outputs() * sizeof(T), flush(seed)),
-        indices(outputs() * sizeof(int64_t), flush(seed)),
+        input(extent(c.batch, c.channels, c.in, in) * sizeof(T), flush_of(seed, 0)),
+        taps(outputs() * size_of(tap_code(g).type), flush_of(seed, 1)),
+        gradient(outputs() * sizeof(T), flush_of(seed, 2)),
         expected(c.batch * c.channels * g.input_volume()),
         code(tap_code(g)) {
     fill_random<T>(input, extent(c.batch, c.channels, c.in, in), seed);
@@ -62,7 +59,6 @@ struct Step {
       const Winner best = winner(g, input.as<T>() + n * in.n + ch * in.c, in, od, oh, ow);
       const T dy = random_gradient<T>(random);
       gradient.as<T>()[o] = dy;
-      indices.as<int64_t>()[o] = best.position;
       put_tap(taps, code.type, o,
               best.position < 0           ? no_tap_of(code.type)
               : code.type == TapType::i64 ? best.position
@@ -73,7 +69,6 @@ struct Step {
     });
   }
 
-  static Flush flush(uint32_t seed) { return seed % 2 == 0 ? Flush::end : Flush::begin; }
   int64_t outputs() const { return g.batch * g.channels * g.output_volume(); }
 };
 
@@ -84,7 +79,7 @@ void compare_backward(const Case& c, ScalarType dtype, Order order, uint32_t see
   const Geometry& g = step.g;
   const Strides in = strides_of(dense(order), c.channels, c.in);
   for (const Runner<Backward>& runner : runners) {
-    GuardedBuffer grad_input(g.batch * g.channels * g.input_volume() * sizeof(T), Step<T>::flush(seed));
+    GuardedBuffer grad_input(g.batch * g.channels * g.input_volume() * sizeof(T), flush_of(seed, 3 + *runs));
     const Backward p{g,
                      dtype,
                      step.code,
@@ -119,7 +114,8 @@ void compare_gathers(const Case& c, ScalarType dtype, Order order, uint32_t seed
                      const Runner<TapIndices>& indexer) {
   const Step<T> step(c, order, seed);
   const Geometry& g = step.g;
-  GuardedBuffer output(step.outputs() * sizeof(T), Flush::end), indices(step.outputs() * sizeof(int64_t), Flush::end);
+  GuardedBuffer output(step.outputs() * sizeof(T), flush_of(seed, 3)),
+      indices(step.outputs() * sizeof(int64_t), flush_of(seed, 4));
   const Gather gather{g,
                       dtype,
                       step.code,
@@ -140,6 +136,7 @@ void compare_gathers(const Case& c, ScalarType dtype, Order order, uint32_t seed
     ASSERT_EQ(std::memcmp(&output.as<T>()[o], &want, sizeof want), 0) << c.name();
     ASSERT_EQ(indices.as<int64_t>()[o], best.position) << c.name();
   });
+  EXPECT_TRUE(output.canaries_alive() && indices.canaries_alive()) << c.name();
 }
 
 // For every floating type.
@@ -157,12 +154,13 @@ inline void compare_backward(const Case& c, Order order, uint32_t seed, const st
 // Tap bytes that no forward wrote: no access outside the buffers, and no gradient from a tap outside the window.
 inline void check_foreign_taps(const std::vector<Runner<Backward>>& runners) {
   const Case c{1, 4, {4, 5, 40}, named_cases()[6].window};
-  for (const Order order : {Order::channels_first, Order::channels_last}) {
-    Step<float> step(c, order, 3);
-    std::mt19937 random(1);
+  for (uint32_t seed = 0; seed < 16; ++seed) {
+    const Order order = seed % 2 == 0 ? Order::channels_first : Order::channels_last;
+    Step<float> step(c, order, seed);
+    std::mt19937 random(seed);
     for (int64_t i = 0; i < step.outputs(); ++i) step.taps.as<uint8_t>()[i] = 27 + random() % 229;
     for (const Runner<Backward>& runner : runners) {
-      GuardedBuffer grad_input(4 * step.g.input_volume() * sizeof(float), Flush::end);
+      GuardedBuffer grad_input(4 * step.g.input_volume() * sizeof(float), flush_of(seed, 3));
       const Backward p{step.g,
                        ScalarType::f32,
                        step.code,
@@ -172,7 +170,7 @@ inline void check_foreign_taps(const std::vector<Runner<Backward>>& runners) {
                        grad_input.as<void>(),
                        strides_of(order, 4, c.in)};
       if (runner.refusal(p) != nullptr) continue;
-      runner.run(p, 0);
+      runner.run(p, seed);
       for (int64_t i = 0; i < 4 * step.g.input_volume(); ++i) ASSERT_EQ(grad_input.as<float>()[i], 0.f);
     }
   }
