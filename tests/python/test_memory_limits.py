@@ -48,6 +48,9 @@ def assert_rise(call, *kept):
 
 @pytest.fixture(scope="module")
 def large():
+    # The first gradient of a process imports modules of torch that take 32 MiB.
+    x = torch.ones(2, requires_grad=True)
+    torch.autograd.grad(x.square(), x, torch.ones(2))
     return torch.rand(SIZE)
 
 
