@@ -19,7 +19,7 @@ SOURCES = $(shell find csrc cuda python/voxpool CMakeLists.txt setup.py pyprojec
 BUILD = $$($(PY) setup.py --print-build-dir)
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench gradcheck sanitize sanitize-python valgrind build-tests install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -30,11 +30,13 @@ bench: install $(STAMPS)/bench
 	mkdir -p build
 	$(PY) -m voxpool bench --json build/bench.json --chart build/bench.svg
 
-# Runs both sets of tests even if the first fails.
-test: install
+build-tests: install
 	csrc/cmake/check_system.sh --tests
 	cmake -B $(BUILD) -DVOXPOOL_BUILD_TESTS=ON > /dev/null
 	cmake --build $(BUILD) --parallel $${MAX_JOBS:-$$(nproc)}
+
+# Runs both sets of tests even if the first fails.
+test: build-tests
 	status=0; ctest --test-dir $(BUILD) --output-on-failure --parallel 2 || status=1; \
 	$(PY) -m pytest --numprocesses 2 --dist loadgroup || status=1; exit $$status
 
@@ -50,6 +52,28 @@ sanitize: $(STAMPS)/tools
 	cmake -S . -B build/sanitize -G Ninja -DVOXPOOL_SANITIZE=ON -DVOXPOOL_WARNINGS_AS_ERRORS=ON > /dev/null
 	cmake --build build/sanitize --parallel $${MAX_JOBS:-$$(nproc)}
 	ctest --test-dir build/sanitize --output-on-failure --parallel 2
+
+# The Python tests of what is compiled, with an instrumented copy of the package in front of the installed one. Python
+# itself is not instrumented, so the runtimes come first; libstdc++ with them, whose exceptions they watch. torch and
+# NumPy free in one library what another allocated; what Python never frees is no leak.
+SANITIZED = build/sanitize-python
+SANITIZED_PACKAGE = $(SANITIZED)/package
+NOT_SANITIZED = bench* cli* compile* cuda* demo* enable_tracing* examples* keras* leaks* memory* networks* onnx* packaging* \
+                serving* tools* worlds_keras*
+
+sanitize-python: install
+	cmake -S . -B $(SANITIZED) -G Ninja -DVOXPOOL_SANITIZE=ON -DVOXPOOL_BUILD_PYTHON=ON -DVOXPOOL_CUDA=OFF \
+	  -DPython_EXECUTABLE=$(abspath $(PY)) -DCMAKE_CXX_FLAGS_RELEASE=-O1 > /dev/null
+	cmake --build $(SANITIZED) --target voxpool _C --parallel $${MAX_JOBS:-$$(nproc)}
+	rm -rf $(SANITIZED_PACKAGE) && mkdir -p $(SANITIZED_PACKAGE)
+	cp -r python/voxpool $(SANITIZED_PACKAGE) && cmake --install $(SANITIZED) --prefix $(SANITIZED_PACKAGE)/voxpool > /dev/null
+	LD_PRELOAD="$$(for name in asan ubsan stdc++; do $${CXX:-c++} -print-file-name=lib$$name.so; done | tr '\n' ' ')" \
+	ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED_PACKAGE) \
+	$(PY) -m pytest --numprocesses 2 --dist loadgroup $(NOT_SANITIZED:%=--ignore-glob='*/test_%')
+
+# valgrind knows no AVX-512, which its processor therefore does not have.
+valgrind: build-tests
+	tests/cpp/valgrind.py $(BUILD)/tests/cpp/kernel_tests --gtest_filter='*RandomCases:*ForeignTaps*:*MoreTaps*:*Outside*'
 
 install: $(STAMPS)/installed
 
