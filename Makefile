@@ -21,7 +21,7 @@ BUILD = $$($(PY) setup.py --print-build-dir)
 SECONDS = 60
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gpu-check gpu-bench gradcheck hostile sanitize tsan large emulate fuzz install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench gradcheck hostile sanitize sanitize-python tsan valgrind large emulate fuzz build-tests install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -32,11 +32,13 @@ bench: install $(STAMPS)/bench
 	mkdir -p build
 	$(PY) -m voxpool bench --json build/bench.json --chart build/bench.svg
 
-# Runs both sets of tests even if the first fails.
-test: install
+build-tests: install
 	csrc/cmake/check_system.sh --tests
 	cmake -B $(BUILD) -DVOXPOOL_BUILD_TESTS=ON > /dev/null
 	cmake --build $(BUILD) --parallel $${MAX_JOBS:-$$(nproc)}
+
+# Runs both sets of tests even if the first fails.
+test: build-tests
 	status=0; ctest --test-dir $(BUILD) --output-on-failure --parallel 2 || status=1; \
 	$(PY) -m pytest --numprocesses 2 --dist loadgroup || status=1; exit $$status
 
@@ -85,6 +87,28 @@ fuzz: install
 	cmake -S . -B build/fuzz -G Ninja -DVOXPOOL_SANITIZE=ON -DVOXPOOL_BUILD_FUZZER=ON -DCMAKE_CXX_COMPILER=clang++ > /dev/null
 	cmake --build build/fuzz --parallel $${MAX_JOBS:-$$(nproc)}
 	tests/fuzz/run.sh build/fuzz $(PY) $(SECONDS)
+
+# The Python tests of what is compiled, with an instrumented copy of the package in front of the installed one. Python
+# itself is not instrumented, so the runtimes come first; libstdc++ with them, whose exceptions they watch. torch and
+# NumPy free in one library what another allocated; what Python never frees is no leak.
+SANITIZED = build/sanitize-python
+SANITIZED_PACKAGE = $(SANITIZED)/package
+NOT_SANITIZED = bench* cli* compile* cuda* demo* enable_tracing* examples* keras* leaks* memory* networks* onnx* packaging* \
+                serving* tools* worlds_keras*
+
+sanitize-python: install
+	cmake -S . -B $(SANITIZED) -G Ninja -DVOXPOOL_SANITIZE=ON -DVOXPOOL_BUILD_PYTHON=ON -DVOXPOOL_CUDA=OFF \
+	  -DPython_EXECUTABLE=$(abspath $(PY)) -DCMAKE_CXX_FLAGS_RELEASE=-O1 > /dev/null
+	cmake --build $(SANITIZED) --target voxpool _C --parallel $${MAX_JOBS:-$$(nproc)}
+	rm -rf $(SANITIZED_PACKAGE) && mkdir -p $(SANITIZED_PACKAGE)
+	cp -r python/voxpool $(SANITIZED_PACKAGE) && cmake --install $(SANITIZED) --prefix $(SANITIZED_PACKAGE)/voxpool > /dev/null
+	LD_PRELOAD="$$(for name in asan ubsan stdc++; do $${CXX:-c++} -print-file-name=lib$$name.so; done | tr '\n' ' ')" \
+	ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED_PACKAGE) \
+	$(PY) -m pytest --numprocesses 2 --dist loadgroup $(NOT_SANITIZED:%=--ignore-glob='*/test_%')
+
+# valgrind knows no AVX-512, which its processor therefore does not have.
+valgrind: build-tests
+	tests/cpp/valgrind.py $(BUILD)/tests/cpp/kernel_tests --gtest_filter='*RandomCases:*ForeignTaps*:*MoreTaps*:*Outside*'
 
 install: $(STAMPS)/installed
 

@@ -45,10 +45,10 @@ struct Step {
   Step(const Case& c, const Meeting& m)
       : g(c.geometry()),
         meeting(m),
-        input(extent(c.batch, c.channels, c.in, m.input) * sizeof(T), m.flush),
-        taps(outputs() * size_of(tap_code(g).type), m.flush),
-        gradient(outputs() * sizeof(T), m.flush),
-        indices(outputs() * sizeof(int64_t), m.flush),
+        input(extent(c.batch, c.channels, c.in, m.input) * sizeof(T), flush_of(m.seed, 0)),
+        taps(outputs() * size_of(tap_code(g).type), flush_of(m.seed, 1)),
+        gradient(outputs() * sizeof(T), flush_of(m.seed, 2)),
+        indices(outputs() * sizeof(int64_t), flush_of(m.seed, 3)),
         expected(c.batch * c.channels * g.input_volume()),
         code(tap_code(g)) {
     const Strides &in = m.input, &out = m.output;
@@ -59,7 +59,6 @@ struct Step {
       const Winner best = winner(g, input.as<T>() + n * in.n + ch * in.c, in, od, oh, ow);
       const T dy = random_gradient<T>(random);
       gradient.as<T>()[o] = dy;
-      indices.as<int64_t>()[o] = best.position;
       put_tap(taps, code.type, o,
               best.position < 0           ? no_tap_of(code.type)
               : code.type == TapType::i64 ? best.position
@@ -82,7 +81,7 @@ void compare_backward(const Step<T>& step, const std::string& name, ScalarType d
   const Geometry& g = step.g;
   const uint32_t seed = step.meeting.seed;
   for (const Runner<Backward>& runner : runners) {
-    GuardedBuffer grad_input(g.batch * g.channels * g.input_volume() * sizeof(T), step.meeting.flush);
+    GuardedBuffer grad_input(g.batch * g.channels * g.input_volume() * sizeof(T), flush_of(seed, 3 + *runs));
     const Backward p{g,
                      dtype,
                      step.code,
@@ -117,12 +116,14 @@ void compare_gathers(const Step<T>& step, const std::string& name, ScalarType dt
                      const Runner<TapIndices>& indexer) {
   const Geometry& g = step.g;
   const Strides &in = step.meeting.input, &out = step.meeting.output;
-  GuardedBuffer output(step.outputs() * sizeof(T), Flush::end), indices(step.outputs() * sizeof(int64_t), Flush::end);
+  const uint32_t seed = step.meeting.seed;
+  GuardedBuffer output(step.outputs() * sizeof(T), flush_of(seed, 3)),
+      indices(step.outputs() * sizeof(int64_t), flush_of(seed, 4));
   const Gather gather{
       g, dtype, step.code, step.input.template as<void>(), in, step.taps.template as<void>(), output.as<void>(), out};
   const TapIndices tap_indices{g, step.code, step.taps.template as<void>(), indices.as<int64_t>(), out};
-  gatherer.run(gather, step.meeting.seed);
-  indexer.run(tap_indices, step.meeting.seed);
+  gatherer.run(gather, seed);
+  indexer.run(tap_indices, seed);
 
   for_each_output(g, [&](int64_t n, int64_t ch, int64_t od, int64_t oh, int64_t ow) {
     const int64_t o = n * out.n + ch * out.c + od * out.d + oh * out.h + ow * out.w;
@@ -132,6 +133,7 @@ void compare_gathers(const Step<T>& step, const std::string& name, ScalarType dt
     ASSERT_EQ(std::memcmp(&output.as<T>()[o], &want, sizeof want), 0) << name;
     ASSERT_EQ(indices.as<int64_t>()[o], best.position) << name;
   });
+  EXPECT_TRUE(output.canaries_alive() && indices.canaries_alive()) << name;
 }
 
 // For every floating type.
@@ -150,12 +152,13 @@ inline void compare_backward(const Case& c, Order order, uint32_t seed, const st
 // Tap bytes that no forward wrote: no access outside the buffers, and no gradient from a tap outside the window.
 inline void check_foreign_taps(const std::vector<Runner<Backward>>& runners) {
   const Case c{1, 4, {4, 5, 40}, named_cases()[6].window};
-  for (const Order order : {Order::channels_first, Order::channels_last}) {
-    Step<float> step(c, order, 3);
-    std::mt19937 random(1);
+  for (uint32_t seed = 0; seed < 16; ++seed) {
+    const Order order = seed % 2 == 0 ? Order::channels_first : Order::channels_last;
+    Step<float> step(c, order, seed);
+    std::mt19937 random(seed);
     for (int64_t i = 0; i < step.outputs(); ++i) step.taps.as<uint8_t>()[i] = 27 + random() % 229;
     for (const Runner<Backward>& runner : runners) {
-      GuardedBuffer grad_input(4 * step.g.input_volume() * sizeof(float), Flush::end);
+      GuardedBuffer grad_input(4 * step.g.input_volume() * sizeof(float), flush_of(seed, 3));
       const Backward p{step.g,
                        ScalarType::f32,
                        step.code,
@@ -165,7 +168,7 @@ inline void check_foreign_taps(const std::vector<Runner<Backward>>& runners) {
                        grad_input.as<void>(),
                        strides_of(order, 4, c.in)};
       if (runner.refusal(p) != nullptr) continue;
-      runner.run(p, 0);
+      runner.run(p, seed);
       for (int64_t i = 0; i < 4 * step.g.input_volume(); ++i) ASSERT_EQ(grad_input.as<float>()[i], 0.f);
     }
   }

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <numeric>
 #include <random>
 #include <vector>
 
 #include "cpu/unpool.h"
+#include "guarded_buffer.h"
 
 // Runs the CPU kernels of unpooling, the work cut for any number of threads.
 namespace voxpool::testing {
@@ -21,15 +24,18 @@ void run_all(const Variant<Problem>& variant, const Problem& problem, int64_t th
   for (const int64_t unit : units) variant.run(problem, plan, unit, unit + 1);
 }
 
+inline GuardedBuffer room_for_spans(const Unpool& problem, uint32_t seed) {
+  return {static_cast<size_t>(cpu::span_count(problem)) * sizeof(cpu::IndexSpan), flush_of(seed, 3)};
+}
+
 // Whether an index was invalid.
 inline int32_t unpool(const Unpool& problem, int64_t threads, uint32_t seed, bool spans_beforehand) {
   int32_t invalid = 0;
-  std::vector<cpu::IndexSpan> spans;
-  if (spans_beforehand) {
-    spans.resize(static_cast<size_t>(cpu::span_count(problem)));
-    run_all<cpu::UnpoolSpans>(cpu::unpool_spans, {problem, spans.data(), &invalid}, threads, seed);
-  }
-  run_all<cpu::UnpoolTask>(cpu::unpool, {problem, spans_beforehand ? spans.data() : nullptr, &invalid}, threads, seed);
+  GuardedBuffer room = room_for_spans(problem, seed);
+  cpu::IndexSpan* const spans = spans_beforehand ? room.as<cpu::IndexSpan>() : nullptr;
+  if (spans_beforehand) run_all<cpu::UnpoolSpans>(cpu::unpool_spans, {problem, spans, &invalid}, threads, seed);
+  run_all<cpu::UnpoolTask>(cpu::unpool, {problem, spans, &invalid}, threads, seed);
+  EXPECT_TRUE(room.canaries_alive());
   return invalid;
 }
 

@@ -27,6 +27,14 @@ TEST(CudaUnpool, ScatterEqualsBruteForceOnTheHost) {
   check_scatter<int64_t>();
 }
 
+// The winner at every position of the output: none yet.
+struct Winners : GuardedBuffer {
+  Winners(int64_t outputs, int seed)
+      : GuardedBuffer(static_cast<size_t>(outputs) * sizeof(int64_t), flush_of(static_cast<uint32_t>(seed), 3)) {
+    std::fill_n(as<int64_t>(), outputs, -1);
+  }
+};
+
 template <class T>
 void check_winners(int* runs) {
   for_each_unpooling<T>([&](Unpooling<T>& u, Naming, const std::string& what) {
@@ -37,14 +45,15 @@ void check_winners(int* runs) {
       return;
     }
     // A launch on the host goes from the last thread to the first; the other order is as good.
-    std::vector<int64_t> winners(static_cast<size_t>(u.outputs), -1), ascending = winners;
-    cuda::launch_unpool(UnpoolWinners{p.lengths, p.volume, p.indices, p.index_strides, winners.data()}, queue);
-    const cuda::UnpoolWinnersAny kernel{{p.lengths, p.volume, p.indices, p.index_strides, ascending.data()},
+    Winners winners(u.outputs, *runs), ascending(u.outputs, *runs + 1);
+    cuda::launch_unpool(UnpoolWinners{p.lengths, p.volume, p.indices, p.index_strides, winners.as<int64_t>()}, queue);
+    const cuda::UnpoolWinnersAny kernel{{p.lengths, p.volume, p.indices, p.index_strides, ascending.as<int64_t>()},
                                         {p.lengths.c, p.lengths.d, p.lengths.h, p.lengths.w, false}};
     for (int64_t item = 0; item < p.lengths.elements(); ++item) kernel(item);
-    ASSERT_EQ(winners, ascending) << what;
+    ASSERT_TRUE(std::equal(winners.as<int64_t>(), winners.as<int64_t>() + u.outputs, ascending.as<int64_t>())) << what;
+    ASSERT_TRUE(winners.canaries_alive() && ascending.canaries_alive());
     const FlatStrides source{p.input_strides.n, p.input_strides.c, p.input_strides.w};
-    cuda::launch_unpool(gather_of_winners(p, winners.data(), p.input, source), queue);
+    cuda::launch_unpool(gather_of_winners(p, winners.as<int64_t>(), p.input, source), queue);
     u.check(what);
     ++*runs;
   });
@@ -61,12 +70,13 @@ TEST(CudaUnpool, TheLastElementWinsWhateverTheOrderOfThreads) {
 
 template <class T>
 void check_gather() {
+  uint32_t seed = 0;
   for_each_unpooling<T>([&](Unpooling<T>& u, Naming, const std::string& what) {
     if (u.outputs == 0) return;
     const Unpool p = u.problem();
     for (int64_t i = 0; i < u.outputs; ++i) u.output.template as<T>()[i] = static_cast<T>(i * 7 + 1);
     const Strides strides = strides_of(Order::channels_first, u.lengths.c, {u.lengths.d, u.lengths.h, u.lengths.w});
-    GuardedBuffer gathered(static_cast<size_t>(u.lengths.elements()) * sizeof(T), GuardedBuffer::Flush::end);
+    GuardedBuffer gathered(static_cast<size_t>(u.lengths.elements()) * sizeof(T), flush_of(++seed, 3));
     const UnpoolGather gather{u.lengths,        u.volume,  p.dtype,         p.output,
                               p.output_strides, p.indices, p.index_strides, gathered.as<void>(),
                               strides};
@@ -90,12 +100,12 @@ TEST(CudaUnpool, IndicesOutsideAreLeftOut) {
   for (int64_t i = 0; i < u.lengths.elements(); ++i) u.indices.as<int64_t>()[i] = outside[i % std::size(outside)];
   const Unpool p = u.problem();
   std::memset(p.output, 0, static_cast<size_t>(u.outputs) * sizeof(float));
-  std::vector<int64_t> winners(static_cast<size_t>(u.outputs), -1);
+  Winners winners(u.outputs, 7);
   cuda::launch_unpool(p, queue);
-  cuda::launch_unpool(UnpoolWinners{p.lengths, p.volume, p.indices, p.index_strides, winners.data()}, queue);
+  cuda::launch_unpool(UnpoolWinners{p.lengths, p.volume, p.indices, p.index_strides, winners.as<int64_t>()}, queue);
   for (int64_t i = 0; i < u.outputs; ++i) {
     ASSERT_EQ(u.output.as<float>()[i], 0.f);
-    ASSERT_EQ(winners[static_cast<size_t>(i)], -1);
+    ASSERT_EQ(winners.as<int64_t>()[i], -1);
   }
   EXPECT_TRUE(u.output.canaries_alive());
 }

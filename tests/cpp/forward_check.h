@@ -47,11 +47,13 @@ inline int64_t expected_tap(const TapCode& code, const Winner& winner) {
 
 template <class T>
 void run_and_compare(const Runner<Forward>& runner, const Case& c, Forward p, const GuardedBuffer& input,
-                     const std::vector<Winner>& winners, Wanted wanted, Flush flush, uint32_t seed, int* runs) {
+                     const std::vector<Winner>& winners, Wanted wanted, uint32_t seed, int* runs) {
   const Geometry& g = p.geometry;
   const int64_t count = g.batch * g.channels * g.output_volume();
-  GuardedBuffer output(count * sizeof(T), flush), taps(wanted.taps ? count * size_of(p.code.type) : 0, flush),
-      indices(wanted.indices ? count * sizeof(int64_t) : 0, flush);
+  const uint32_t n = 4 * static_cast<uint32_t>(*runs);
+  GuardedBuffer output(count * sizeof(T), flush_of(seed, n)),
+      taps(wanted.taps ? count * size_of(p.code.type) : 0, flush_of(seed, n + 1)),
+      indices(wanted.indices ? count * sizeof(int64_t) : 0, flush_of(seed, n + 2));
   p.output = output.as<void>();
   p.taps = wanted.taps ? taps.as<void>() : nullptr;
   p.indices = wanted.indices ? indices.as<int64_t>() : nullptr;
@@ -88,7 +90,7 @@ void compare_forward(const Case& c, ScalarType dtype, const Meeting& meeting, st
   const Geometry g = c.geometry();
   Forward p{g, dtype, tap_code(g), nullptr, meeting.input, nullptr, nullptr, nullptr, meeting.output};
   const int64_t count = extent(c.batch, c.channels, c.in, meeting.input);
-  GuardedBuffer input(count * sizeof(T), meeting.flush);
+  GuardedBuffer input(count * sizeof(T), flush_of(meeting.seed, static_cast<uint32_t>(dtype)));
   fill<T>(input, count, meeting.fill, meeting.seed);
   p.input = input.as<void>();
 
@@ -105,7 +107,7 @@ void compare_forward(const Case& c, ScalarType dtype, const Meeting& meeting, st
       probe.taps = wanted.taps ? &aligned : nullptr;
       probe.indices = wanted.indices ? &aligned : nullptr;
       if (runner.refusal(probe) != nullptr) continue;
-      run_and_compare<T>(runner, c, p, input, winners, wanted, meeting.flush, meeting.seed, runs);
+      run_and_compare<T>(runner, c, p, input, winners, wanted, meeting.seed, runs);
       if (::testing::Test::HasFatalFailure()) return;
     }
   }
@@ -131,30 +133,38 @@ inline void compare_forward(const Case& c, Order order, uint32_t seed, const std
 // Windows of 1291^3 taps, whose codes are positions: only the taps inside the input are worked on. With a dilation of 2
 // and an even start they are the even positions.
 inline void check_enormous_windows(const std::vector<Runner<Forward>>& runners) {
-  std::vector<float> input(64);
-  for (int i = 0; i < 64; ++i) input[i] = static_cast<float>((i * 37) % 64);  // every value once
   for (const int64_t dilation : {1, 2}) {
     const int64_t pad = 645 * dilation;
     const WindowAxis axis{1291, 2, pad, pad, dilation};
     const Geometry g = make_geometry(1, 1, {4, 4, 4}, {{axis, axis, axis}, false, PaddingRule::pairs});
     ASSERT_EQ(tap_code(g).type, TapType::i64);
-    int64_t at = 0;
-    for (int64_t i = 0; i < 64; ++i) {
-      const bool read = i % 4 % dilation == 0 && i / 4 % 4 % dilation == 0 && i / 16 % dilation == 0;
-      if (read && input[i] > input[at]) at = i;
-    }
-    std::vector<float> output(g.output_volume());
-    std::vector<int64_t> taps(output.size()), indices(output.size());
-    const int64_t row = g.w().out, plane = g.h().out * row;
-    const Strides in{64, 64, 16, 4, 1}, out{g.output_volume(), g.output_volume(), plane, row, 1};
-    const Forward p{g, ScalarType::f32, tap_code(g), input.data(), in, output.data(), taps.data(), indices.data(), out};
-    for (const Runner<Forward>& runner : runners) {
-      if (runner.refusal(p) != nullptr) continue;
-      runner.run(p, 0);
-      for (size_t i = 0; i < output.size(); ++i) {
-        ASSERT_EQ(output[i], input[at]) << runner.name;
-        ASSERT_EQ(taps[i], at) << runner.name;
-        ASSERT_EQ(indices[i], at) << runner.name;
+    const int64_t count = g.output_volume(), row = g.w().out, plane = g.h().out * row;
+    for (const auto flush : {GuardedBuffer::Flush::begin, GuardedBuffer::Flush::end}) {
+      GuardedBuffer input(64 * sizeof(float), flush), output(count * sizeof(float), flush),
+          taps(count * sizeof(int64_t), flush), indices(count * sizeof(int64_t), flush);
+      int64_t at = 0;
+      for (int64_t i = 0; i < 64; ++i) {
+        input.as<float>()[i] = static_cast<float>((i * 37) % 64);  // every value once
+        const bool read = i % 4 % dilation == 0 && i / 4 % 4 % dilation == 0 && i / 16 % dilation == 0;
+        if (read && input.as<float>()[i] > input.as<float>()[at]) at = i;
+      }
+      const Forward p{g,
+                      ScalarType::f32,
+                      tap_code(g),
+                      input.as<void>(),
+                      {64, 64, 16, 4, 1},
+                      output.as<void>(),
+                      taps.as<void>(),
+                      indices.as<int64_t>(),
+                      {count, count, plane, row, 1}};
+      for (const Runner<Forward>& runner : runners) {
+        if (runner.refusal(p) != nullptr) continue;
+        runner.run(p, 0);
+        for (int64_t i = 0; i < count; ++i) {
+          ASSERT_EQ(output.as<float>()[i], input.as<float>()[at]) << runner.name;
+          ASSERT_EQ(taps.as<int64_t>()[i], at) << runner.name;
+          ASSERT_EQ(indices.as<int64_t>()[i], at) << runner.name;
+        }
       }
     }
   }

@@ -114,13 +114,10 @@ void fill(GuardedBuffer& buffer, int64_t count, Fill kind, uint32_t seed) {
   for (int64_t i = 0; i < count; ++i) buffer.as<T>()[i] = element<T>(kind, i, random);
 }
 
-using Flush = GuardedBuffer::Flush;
-
-// What a kernel meets beside the geometry: where the tensors lie, at which end of their memory there is a guard, and
-// what they hold.
+// What a kernel meets beside the geometry: where the tensors lie and what they hold. The seed also decides at which
+// ends of their memory there are guards.
 struct Meeting {
   Strides input, output;
-  Flush flush;
   Fill fill;
   uint32_t seed;
 };

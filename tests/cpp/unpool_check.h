@@ -57,9 +57,9 @@ struct Unpooling {
         output_strides(channels_last ? FlatStrides{c.volume * c.c, 1, c.c} : FlatStrides{c.volume * c.c, c.volume, 1}),
         volume(c.volume),
         outputs(c.n * c.c * c.volume),
-        input(bytes(extent(c.n, c.c, c.in, input_strides), sizeof(T)), flush(seed)),
-        indices(bytes(extent(c.n, c.c, c.in, index_strides), sizeof(int64_t)), flush(seed / 2)),
-        output(bytes(outputs, sizeof(T)), flush(seed / 4)),
+        input(bytes(extent(c.n, c.c, c.in, input_strides), sizeof(T)), flush_of(seed, 0)),
+        indices(bytes(extent(c.n, c.c, c.in, index_strides), sizeof(int64_t)), flush_of(seed, 1)),
+        output(bytes(outputs, sizeof(T)), flush_of(seed, 2)),
         expected(static_cast<size_t>(outputs)) {
     std::mt19937 random(seed);
     for (int64_t i = 0; i < extent(c.n, c.c, c.in, input_strides); ++i) {
@@ -103,9 +103,6 @@ struct Unpooling {
 
  private:
   static size_t bytes(int64_t count, size_t size) { return static_cast<size_t>(count) * size; }
-  static GuardedBuffer::Flush flush(uint32_t seed) {
-    return seed % 2 == 0 ? GuardedBuffer::Flush::end : GuardedBuffer::Flush::begin;
-  }
 
   // In d, h, w order, so that later elements replace earlier ones.
   void fill_volume(int64_t n, int64_t c, const std::vector<int64_t>& positions) {

@@ -37,9 +37,10 @@ TEST(Unpool, EveryUnitWritesItsOwnPositionsAndNoOthers) {
     if (!cpu::wants_spans(problem, 16)) return;
     ++divided;
     int32_t invalid = 0;
-    std::vector<cpu::IndexSpan> spans(static_cast<size_t>(cpu::span_count(problem)));
-    run_all<cpu::UnpoolSpans>(cpu::unpool_spans, {problem, spans.data(), &invalid}, 16, 0);
-    const cpu::UnpoolTask task{problem, spans.data(), &invalid};
+    GuardedBuffer room = room_for_spans(problem, static_cast<uint32_t>(divided));
+    cpu::IndexSpan* const spans = room.as<cpu::IndexSpan>();
+    run_all<cpu::UnpoolSpans>(cpu::unpool_spans, {problem, spans, &invalid}, 16, 0);
+    const cpu::UnpoolTask task{problem, spans, &invalid};
     const Plan plan = cpu::unpool.plan(task, 16);
     ASSERT_GT(plan.units, 1);
     const float untouched = -1;  // elements are positive
@@ -81,7 +82,7 @@ void check_gather() {
     const std::array<int64_t, 3> size{u.lengths.d, u.lengths.h, u.lengths.w};
     const Order order = all_orders[seed % 2];
     const Strides strides = strides_of(order, u.lengths.c, size);
-    GuardedBuffer gathered(static_cast<size_t>(u.lengths.elements()) * sizeof(T), GuardedBuffer::Flush::end);
+    GuardedBuffer gathered(static_cast<size_t>(u.lengths.elements()) * sizeof(T), flush_of(seed, 3));
     const UnpoolGather gather{u.lengths,        u.volume,  p.dtype,         p.output,
                               p.output_strides, p.indices, p.index_strides, gathered.as<void>(),
                               strides};
@@ -103,13 +104,13 @@ TEST(UnpoolGather, NothingComesFromOutside) {
   Unpooling<float> u(c, Order::channels_first, Order::channels_last, false, Naming::ascending, 7);
   const int64_t outside[] = {-1, -2, 100, std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()};
   for (int64_t i = 0; i < u.lengths.elements(); ++i) u.indices.as<int64_t>()[i] = outside[i % std::size(outside)];
-  std::vector<float> gathered(static_cast<size_t>(u.lengths.elements()), 5.f);
+  GuardedBuffer gathered(static_cast<size_t>(u.lengths.elements()) * sizeof(float), GuardedBuffer::Flush::end);
   const Unpool p = u.problem();
   run_all(cpu::unpool_gather,
-          {u.lengths, u.volume, p.dtype, p.output, p.output_strides, p.indices, p.index_strides, gathered.data(),
+          {u.lengths, u.volume, p.dtype, p.output, p.output_strides, p.indices, p.index_strides, gathered.as<void>(),
            strides_of(Order::channels_first, 2, c.in)},
           1, 0);
-  for (const float value : gathered) ASSERT_EQ(value, 0.f);
+  for (int64_t i = 0; i < u.lengths.elements(); ++i) ASSERT_EQ(gathered.as<float>()[i], 0.f);
 }
 
 }  // namespace

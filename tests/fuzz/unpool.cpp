@@ -41,7 +41,7 @@ void gather(Decisions& d, Unpooling<T>& u, uint32_t seed) {
   if (u.outputs > 0 && d.flag()) spoil(d, u);
   const Order order = d.flag() ? Order::channels_last : Order::channels_first;
   const Strides strides = strides_of(order, u.lengths.c, {u.lengths.d, u.lengths.h, u.lengths.w});
-  GuardedBuffer gathered(static_cast<size_t>(u.lengths.elements()) * sizeof(T), GuardedBuffer::Flush::end);
+  GuardedBuffer gathered(static_cast<size_t>(u.lengths.elements()) * sizeof(T), testing::flush_of(seed, 3));
   const UnpoolGather problem{u.lengths,        u.volume,  p.dtype,         p.output,
                              p.output_strides, p.indices, p.index_strides, gathered.as<void>(),
                              strides};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <numeric>
+
 #include "core/geometry.h"
 #include "core/scalar_type.h"
 #include "cpu/kernels/scratch.h"
@@ -69,66 +71,60 @@ class SlotTable {
   int32_t* slot_;
 };
 
-// Per input position: the outputs that read it, ascending, and by which tap.
-struct InputWindow {
-  int64_t output;
-  int64_t tap;
-};
-
+// The outputs that read one input position, ascending, and by which tap: both advance by the same steps at every
+// position of an axis, so that a table of them does not grow with the kernel.
 struct InputWindows {
-  const InputWindow* windows;
   int64_t count;
+  int64_t output, tap;  // of the first
+  int64_t output_step, tap_step;
+
+  // Calls f(output, tap) for each.
+  template <class F>
+  VOXPOOL_INLINE void for_each(F&& f) const {
+    for (int64_t i = 0, o = output, t = tap; i < count; ++i, o += output_step, t += tap_step) f(o, t);
+  }
 };
 
 class WindowTable {
  public:
-  static int64_t bytes(const Axis& axis) {
-    return Scratch::bytes_for<InputWindow>(most_entries(axis)) + Scratch::bytes_for<int64_t>(axis.in + 1) +
-           Scratch::bytes_for<int64_t>(axis.in);
-  }
+  static int64_t bytes(const Axis& axis) { return Scratch::bytes_for<Entry>(axis.in); }
 
   WindowTable(const Axis& axis, Scratch& scratch)
-      : entries_(scratch.take<InputWindow>(most_entries(axis))),
-        first_(scratch.take<int64_t>(axis.in + 1)),
-        alike_(scratch.take<int64_t>(axis.in)) {
-    int64_t used = 0;
-    for (int64_t i = 0; i < axis.in; ++i) {
-      first_[i] = used;
-      const Range windows = axis.windows(i);
-      for (int64_t o = windows.begin; o < windows.end; ++o) {
-        const int64_t tap = axis.tap_on(o, i);
-        if (tap >= 0) entries_[used++] = {o, tap};
-      }
-    }
-    first_[axis.in] = used;
+      : output_step_(axis.dilation / std::gcd(axis.dilation, axis.stride)),
+        tap_step_(-(axis.stride * output_step_ / axis.dilation)),
+        entries_(scratch.take<Entry>(axis.in)) {
     for (int64_t i = axis.in; i-- > 0;) {
-      const bool as_next = i + axis.stride < axis.in && same_taps((*this)[i], (*this)[i + axis.stride]);
-      alike_[i] = as_next ? alike_[i + axis.stride] + 1 : 1;
+      const Range windows = axis.windows(i);
+      int64_t first = windows.begin;
+      while (first < windows.end && axis.tap_on(first, i) < 0) ++first;
+      Entry& entry = entries_[i];
+      entry = {0, first, 0, 1};
+      if (first < windows.end) {
+        entry.count = (windows.end - 1 - first) / output_step_ + 1;
+        entry.tap = axis.tap_on(first, i);
+      }
+      if (i + axis.stride >= axis.in) continue;
+      const Entry& next = entries_[i + axis.stride];
+      if (entry.count == next.count && entry.tap == next.tap) entry.alike = next.alike + 1;
     }
   }
 
   // How many of the positions from i on, a stride apart, are read by the same taps of outputs that follow each other:
   // all but those near an end of the axis.
-  VOXPOOL_INLINE int64_t alike(int64_t i) const { return alike_[i]; }
+  VOXPOOL_INLINE int64_t alike(int64_t i) const { return entries_[i].alike; }
 
-  VOXPOOL_INLINE InputWindows operator[](int64_t i) const { return {entries_ + first_[i], first_[i + 1] - first_[i]}; }
-
- private:
-  // Every output has at most `kernel` taps, each on one position.
-  static int64_t most_entries(const Axis& axis) { return axis.out * axis.kernel; }
-
-  // The same taps mean the same outputs, each one further on.
-  static bool same_taps(const InputWindows& a, const InputWindows& b) {
-    if (a.count != b.count) return false;
-    for (int64_t k = 0; k < a.count; ++k) {
-      if (a.windows[k].tap != b.windows[k].tap) return false;
-    }
-    return true;
+  VOXPOOL_INLINE InputWindows operator[](int64_t i) const {
+    const Entry& entry = entries_[i];
+    return {entry.count, entry.output, entry.tap, output_step_, tap_step_};
   }
 
-  InputWindow* entries_;
-  int64_t* first_;
-  int64_t* alike_;
+ private:
+  struct Entry {
+    int64_t count, output, tap, alike;
+  };
+
+  int64_t output_step_, tap_step_;
+  Entry* entries_;
 };
 
 }  // namespace

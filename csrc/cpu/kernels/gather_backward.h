@@ -24,12 +24,10 @@ struct RowWindows {
   template <class F>
   VOXPOOL_INLINE void for_each(const TapCode& code, int64_t id, int64_t ih, F&& f) const {
     const InputWindows planes = d[id], lines = h[ih];
-    for (int64_t i = 0; i < planes.count; ++i) {
-      for (int64_t j = 0; j < lines.count; ++j) {
-        f(planes.windows[i].output, lines.windows[j].output,
-          planes.windows[i].tap * code.step[0] + lines.windows[j].tap * code.step[1]);
-      }
-    }
+    planes.for_each([&](int64_t od, int64_t td) VOXPOOL_LAMBDA_INLINE {
+      lines.for_each([&](int64_t oh, int64_t th)
+                         VOXPOOL_LAMBDA_INLINE { f(od, oh, td * code.step[0] + th * code.step[1]); });
+    });
   }
 };
 

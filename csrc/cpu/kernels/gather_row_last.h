@@ -21,15 +21,15 @@ VOXPOOL_INLINE void gather_channels(const GradientRows<T>& rows, int64_t from, c
   using Lane = typename GradientLanes<T>::Lane;
   for (int i = 0; i < rows.count; ++i) {
     const GradientRow<T>& row = rows.rows[i];
-    for (int64_t j = 0; j < column.count; ++j) {
-      const int64_t at = from + column.windows[j].output * channels + c;
-      const Codes<Lane> code = splat_code<Lane>(row.code + column.windows[j].tap);
+    column.for_each([&](int64_t output, int64_t tap) VOXPOOL_LAMBDA_INLINE {
+      const int64_t at = from + output * channels + c;
+      const Codes<Lane> code = splat_code<Lane>(row.code + tap);
 #pragma GCC unroll 4
       for (int k = 0; k < vectors; ++k) {
         const Mask<Lane> chosen = equal_code<Lane>(load_codes<Lane>(row.taps + at + k * lanes<Lane>), code);
         add_where<Lane>(sums[k], chosen, GradientLanes<T>::load(row.gradient + at + k * lanes<Lane>));
       }
-    }
+    });
   }
 }
 
@@ -43,12 +43,12 @@ VOXPOOL_INLINE Vector<typename GradientLanes<T>::Lane> gather_last_channels(cons
   Vector<Lane> sum{};
   for (int i = 0; i < rows.count; ++i) {
     const GradientRow<T>& row = rows.rows[i];
-    for (int64_t j = 0; j < column.count; ++j) {
-      const int64_t at = from + column.windows[j].output * channels + c;
+    column.for_each([&](int64_t output, int64_t tap) VOXPOOL_LAMBDA_INLINE {
+      const int64_t at = from + output * channels + c;
       const Mask<Lane> chosen =
-          equal_code<Lane>(load_codes<Lane>(row.taps + at, left), splat_code<Lane>(row.code + column.windows[j].tap));
+          equal_code<Lane>(load_codes<Lane>(row.taps + at, left), splat_code<Lane>(row.code + tap));
       add_where<Lane>(sum, chosen, GradientLanes<T>::load_range(row.gradient + at, left));
-    }
+    });
   }
   return sum;
 }

@@ -8,7 +8,8 @@
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
-// One aligned block of memory per call of a kernel, handed out front to back. Throws std::bad_alloc.
+// One aligned block of memory per call of a kernel, handed out front to back. Throws std::bad_alloc, also in the
+// threads of a parallel loop, which passes it on.
 class Scratch {
  public:
   explicit Scratch(int64_t bytes) : memory_(static_cast<char*>(::operator new (bytes, std::align_val_t{alignment}))) {}

@@ -42,7 +42,8 @@ class Separable {
         rows_at_once_(cpu::rows_at_once(plan, channels_)),
         every_row_counts_(std::gcd(g_.h().dilation, g_.h().stride) == 1 && g_.h().kernel >= g_.h().stride),
         row_capacity_(plan.columns * channels_ + 2 * lanes<Lane>),
-        strip_capacity_(plan.rows * plan.columns * channels_ + 2 * lanes<Lane>),
+        strip_capacity_((rings(g_).planes > 0 ? plan.rows : rows_at_once_) * plan.columns * channels_ +
+                        2 * lanes<Lane>),
         narrow_(track != Track::taps_in_any_order && layout == Layout::channels_last &&
                 columns_are_narrow<E>(g_.w(), channels_, plan.columns, p_.input_strides.w)),
         slides_(track == Track::values && layout == Layout::channels_last && !narrow_ &&
@@ -316,7 +317,7 @@ class Separable {
   const int64_t rows_at_once_;    // at most
   const bool every_row_counts_;   // windows along h read all rows between the first and the last of them
   const int64_t row_capacity_;    // lanes of a row, and room for a vector that reaches past it
-  const int64_t strip_capacity_;  // the same for the rows of a tile
+  const int64_t strip_capacity_;  // the same for the rows that are finished together: all of a tile from the plane ring
   const bool narrow_;             // channels-last with several columns to a vector
   const bool slides_;             // rows are reduced along w and h at once
   const ReduceColumns<E, Reduced> reduce_to_row_;

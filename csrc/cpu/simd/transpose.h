@@ -47,12 +47,12 @@ struct ChannelRuns {
   int64_t positions;
 };
 
-// to[i * group + c] = run c at position i. Channels above those there are hold anything. `group` is a multiple of the
-// block; `to` has room for a block of positions more.
+// to[i * group + c] = run c at position i. Channels above those there are hold the last of these: kernels read
+// nothing that was never written. `group` is a multiple of the block; `to` has room for a block of positions more.
 template <class T>
 void to_channels_last(const ChannelRuns<const T>& from, T* to, int64_t group) {
   constexpr int n = block<T>;
-  for (int64_t c = 0; c < group && c < from.channels; c += n) {
+  for (int64_t c = 0; c < group; c += n) {
     const T* run[n];
     for (int64_t k = 0; k < n; ++k) {
       run[k] = from.data + (c + k < from.channels ? c + k : from.channels - 1) * from.channel_stride;
