@@ -4,6 +4,7 @@
 TORCH = 2.11.0
 PYTHON = $(shell csrc/cmake/check_system.sh --print-python)
 VENV = .venv
+# What installs and builds everything else, to the letter.
 TOOLS = pip==26.3 setuptools==81.0.0 cmake==4.4.4 ninja==1.13.2
 
 PY = $(VENV)/bin/python
