@@ -76,10 +76,10 @@ def test_with_nowhere_to_write(tmp_path):
     shutil.copytree(PACKAGE, packages / "voxpool", ignore=shutil.ignore_patterns("__pycache__"))
     home = tmp_path / "home"
     home.mkdir()
-    folders = [home, packages, *(path for path in (packages / "voxpool").rglob("*") if path.is_dir())]
-    folders.append(packages / "voxpool")
-    for folder in folders:
-        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    inside = list((packages / "voxpool").rglob("*"))
+    folders = [home, packages, packages / "voxpool", *(path for path in inside if path.is_dir())]
+    for path in folders + inside:
+        path.chmod(stat.S_IRUSR | (stat.S_IXUSR if path.is_dir() else 0))
     check = f"""
 import os, voxpool
 for folder in ({str(home)!r}, os.path.dirname(voxpool.__file__), {str(packages)!r}):
