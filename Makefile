@@ -4,6 +4,8 @@
 TORCH = 2.11.0
 PYTHON = $(shell csrc/cmake/check_system.sh --print-python)
 VENV = .venv
+# What installs and builds everything else, to the letter.
+TOOLS = pip==26.3 setuptools==81.0.0 cmake==4.4.4 ninja==1.13.2
 
 PY = $(VENV)/bin/python
 STAMPS = $(VENV)/stamps
@@ -21,7 +23,8 @@ BUILD = $$($(PY) setup.py --print-build-dir)
 SECONDS = 60
 CPP = $$(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 
-.PHONY: demo test bench gpu-check gpu-bench gradcheck hostile sanitize sanitize-python tsan valgrind large emulate fuzz build-tests install format lint clean
+.PHONY: demo test bench gpu-check gpu-bench package gradcheck hostile sanitize sanitize-python tsan valgrind large emulate \
+        fuzz build-tests install format lint clean
 .DELETE_ON_ERROR:
 
 demo: install
@@ -45,6 +48,10 @@ test: build-tests
 # Where there is a GPU, in the Python environment that is active and not in $(VENV); OUT=folder takes logs and results.
 gpu-check gpu-bench:
 	PATH="$(OUTER_PATH)" .ci/gpu $(@:gpu-%=%) $(OUT)
+
+# The sdist, the wheel built from it in another folder, and that wheel in an environment that has torch and nothing else.
+package: install
+	$(PY) -m pytest -v tests/python/check_distribution.py
 
 gradcheck: install
 	$(PY) -m pytest -k gradcheck
@@ -118,7 +125,7 @@ $(STAMPS)/system:
 	mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/tools: $(STAMPS)/system
-	$(PY) -m pip install --upgrade pip "setuptools>=77" wheel "cmake>=3.25" ninja
+	$(PY) -m pip install --upgrade $(TOOLS)
 	touch $@
 
 # One stamp for each version: another TORCH= replaces torch and builds again.

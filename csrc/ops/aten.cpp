@@ -53,12 +53,23 @@ bool is_watched(const Tensor& input) {
   return c10::impl::TorchDispatchModeTLS::any_modes_set(/*skip_infra_modes=*/true);
 }
 
+// Newer versions of torch than 2.11 have no named tensors. A template, as only there an expression may be without
+// meaning.
+template <class T>
+bool has_names(const T& tensor) {
+  if constexpr (requires { tensor.has_names(); }) {
+    return tensor.has_names();
+  } else {
+    return false;
+  }
+}
+
 // Layouts other than strided are sparse and MKL-DNN; quantised tensors have dtypes of their own. A pair of pads per
 // axis is voxpool's, not torch's, and has to stay an error.
 bool is_routed(const Tensor& input, IntArrayRef padding, int axes) {
   return is_enabled() && input.defined() && !is_watched(input) && has_kernels(input.device().type()) &&
          input.layout() == at::kStrided && !input.is_nested() && has_kernel(input.scalar_type()) &&
-         padding.size() <= static_cast<size_t>(axes) && !input.has_names();
+         padding.size() <= static_cast<size_t>(axes) && !has_names(input);
 }
 
 template <Pool<Tensor>* ours, Pool<Tensor>* torchs, int axes>

@@ -21,9 +21,9 @@ template <class AnyNode, class... Args>
 auto make_node(Args&&... args) {
   using torch::autograd::Node;
   if constexpr (std::is_same_v<NodePointer, std::shared_ptr<Node>>) {
-    // Not the default deleter: it would recurse through a long graph.
-    return std::shared_ptr<AnyNode>(new AnyNode(std::forward<Args>(args)...),
-                                    [](AnyNode* node) { torch::autograd::deleteNode(node); });
+    // Not the default deleter: it would recurse through a long graph. torch::autograd's is found by its argument, as
+    // the later versions have none that could be named.
+    return std::shared_ptr<AnyNode>(new AnyNode(std::forward<Args>(args)...), [](AnyNode* node) { deleteNode(node); });
   } else {
     return c10::make_intrusive<AnyNode>(std::forward<Args>(args)...);
   }

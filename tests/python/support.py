@@ -163,8 +163,18 @@ def assert_same(actual: torch.Tensor, expected: torch.Tensor, strides: bool = Tr
 # Numbers torch has wrong or in an odd order: a zero length is always reported as dimension 0, and (T, W, H) comes
 # instead of (T, H, W).
 _NUMBERS = re.compile(r"(?<=but got kT: ).*|(?<=non-batch dimension ).*")
+# What newer versions of torch say where 2.11 said, as voxpool does, the second.
+_REWORDED = {
+    r"value cannot be converted to type int without overflow": "integer out of range",
+    r"Expected input to have non-zero size for non-batch dimensions, but input has sizes (.*) with dimension .*": (
+        r"Expected input's non-batch dimensions to have positive length, but input has a shape of \1"
+    ),
+}
 
 
 def sentence(error: BaseException) -> str:
-    """torch's message without the C++ function in front and the stack behind."""
-    return _NUMBERS.sub("", re.sub(r"^\w+_template\(\): ", "", str(error).splitlines()[0]))
+    """torch's message, in the words of 2.11, without the C++ function in front and the stack behind."""
+    text = re.sub(r"^\w+_template\(\): ", "", str(error).splitlines()[0])
+    for newer, older in _REWORDED.items():
+        text = re.sub(newer, older, text)
+    return _NUMBERS.sub("", text)

@@ -1,5 +1,7 @@
 """What is installed: files, symbols, paths, requirements, and what a wrong torch is told."""
 
+import base64
+import hashlib
 import importlib.metadata
 import os
 import re
@@ -11,12 +13,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from packaging.tags import sys_tags
 
 import voxpool
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(voxpool.__file__).resolve().parent
 BINARIES = sorted(PACKAGE.rglob("*.so*"))
+# What a wheel of voxpool is made of, beside the Python files of the sources.
+PARTS = re.compile(
+    r"voxpool/(py\.typed|_C\.pyi|_build\.pyi?|_C\.[\w-]+\.so|lib/libvoxpool\.so|include/voxpool/\w+\.h"
+    r"|share/cmake/voxpool/[\w-]+\.cmake)"
+    r"|voxpool-[\d.]+\.dist-info/(METADATA|RECORD|WHEEL|top_level\.txt|licenses/LICENSE)"
+)
 
 
 def output(*command: str | Path) -> str:
@@ -27,11 +36,44 @@ def defined_symbols(binary: Path) -> list[str]:
     return [line.split(maxsplit=2)[2] for line in output("nm", "-DC", "--defined-only", binary).splitlines()]
 
 
+def assert_contents(names: set[str]) -> None:
+    """`names`: the files of a wheel, by their paths from site-packages."""
+    sources = {str(path.relative_to(ROOT / "python")) for path in (ROOT / "python" / "voxpool").rglob("*.py")}
+    assert sources <= names
+    assert [name for name in names - sources if not PARTS.fullmatch(name)] == []
+
+
 def test_contents() -> None:
     assert [re.sub(r"_C\..*", "_C", str(b.relative_to(PACKAGE))) for b in BINARIES] == ["_C", "lib/libvoxpool.so"]
     assert (PACKAGE / "py.typed").is_file()
     assert (Path(voxpool.include_path) / "voxpool" / "voxpool.h").is_file()
     assert (Path(voxpool.cmake_prefix_path) / "voxpool" / "voxpoolConfig.cmake").is_file()
+
+
+def test_record() -> None:
+    """Lists every file with its hash: what is not in it would stay behind on uninstalling."""
+    recorded = {}
+    for file in importlib.metadata.files("voxpool") or ():
+        if file.hash:
+            digest = hashlib.new(file.hash.mode, file.read_binary()).digest()
+            assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == file.hash.value, file
+            recorded[str(file)] = file.locate()
+    of_pip = {name for name in recorded if name.endswith(("/INSTALLER", "/REQUESTED", "/direct_url.json"))}
+    assert_contents(recorded.keys() - of_pip | {"voxpool/_build.py"})
+    there = {path for path in PACKAGE.rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
+    assert there <= {Path(str(path)).resolve() for path in recorded.values()}
+
+
+def test_metadata() -> None:
+    metadata = importlib.metadata.metadata("voxpool")
+    assert metadata["Version"] == voxpool.__version__
+    assert metadata["License-Expression"] == "BSD-3-Clause"
+    assert metadata["Requires-Python"] == ">=3.11"
+    distribution = importlib.metadata.distribution("voxpool")
+    assert distribution.read_text("licenses/LICENSE") == (ROOT / "LICENSE").read_text()
+    (tag,) = re.findall(r"^Tag: (.*)$", distribution.read_text("WHEEL") or "", re.MULTILINE)
+    assert tag in map(str, sys_tags())
+    assert tag.startswith("cp{0}{1}-cp{0}{1}-linux_".format(*sys.version_info))
 
 
 def test_library_size() -> None:
@@ -110,17 +152,17 @@ def test_source_distribution_is_complete(tmp_path: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (archive,) = tmp_path.iterdir()
     with tarfile.open(archive) as tar:
-        packed = {name.partition("/")[2] for name in tar.getnames()}
-    suffixes = {".cpp", ".h", ".cu", ".txt", ".cmake", ".in", ".map", ".sh", ".py", ".pyi"}
-    here = {
-        str(path.relative_to(ROOT))
-        for folder in ("csrc", "cuda", "python/voxpool", "tests")
-        for path in (ROOT / folder).rglob("*")
-        if path.suffix in suffixes
-    }
-    in_place = {name for name in here if re.match(r"python/voxpool/(include|lib|share|_build\.py)", name)}
-    assert here - in_place <= packed
-    assert not [name for name in packed if name.endswith((".so", "_build.py"))]
+        packed = {member.name.partition("/")[2] for member in tar if member.isfile()}
+    folders = (".ci", ".github", "benchmarks", "csrc", "cuda", "python/examples", "python/voxpool", "tests")
+    here = {str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()}
+    built = re.compile(r".*__pycache__/.*|.*\.so|python/voxpool/((include|lib|share)/.*|_build\.py)")
+    here = {name for name in here if not built.fullmatch(name)}
+    assert here <= packed
+    beside = {name for name in packed - here if "/" in name}
+    assert all(name.startswith("python/voxpool.egg-info/") for name in beside), beside
+    # The rest lies at the top: what builds and tests, and what setuptools adds.
+    needed = {"CMakeLists.txt", "LICENSE", "Makefile", "README.md", "CONTRIBUTING.md", "pyproject.toml", "setup.py"}
+    assert needed <= packed
 
 
 def test_building_with_an_old_setuptools_says_so() -> None:

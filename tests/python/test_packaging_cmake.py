@@ -1,5 +1,6 @@
 """CMake: what the build decides about CUDA, and a foreign project that uses the installed package."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -73,6 +74,29 @@ def test_architecture_list(tmp_path: Path, given: str, expected: str) -> None:
     )
     text = run("cmake", "-P", script, env=environment(nvcc=False), ok=expected[0].isdigit())
     assert expected in text
+
+
+def test_objects_do_not_depend_on_the_folder(tmp_path: Path) -> None:
+    """With debug information, which is where paths would be. `make package` compares the whole library."""
+    found = []
+    for folder in (tmp_path / "a", tmp_path / "another" / "folder"):
+        for part in ("csrc", "cuda"):
+            shutil.copytree(ROOT / part, folder / part)
+        for part in ("CMakeLists.txt", "pyproject.toml"):
+            shutil.copy(ROOT / part, folder)
+        options = ["-DVOXPOOL_CUDA=OFF", "-DCMAKE_CXX_FLAGS=-g", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"]
+        env = environment(nvcc=False) | {"CCACHE_DISABLE": "1"}
+        options.append(f"-DPython_EXECUTABLE={sys.executable}")
+        run("cmake", "-S", folder, "-B", folder / "build", *options, env=env)
+        commands = json.loads((folder / "build" / "compile_commands.json").read_text())
+        (unit,) = (command for command in commands if command["file"].endswith("/geometry.cpp"))
+        output = folder / "build" / unit["output"]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(unit["command"], shell=True, check=True, cwd=unit["directory"], env=env)
+        found.append(output.read_bytes())
+    assert b"geometry.cpp" in found[0]
+    assert str(tmp_path).encode() not in found[0]
+    assert found[0] == found[1]
 
 
 def build_and_run(build: Path, *options: str, targets: list[str], env: dict[str, str]) -> None:
