@@ -1,0 +1,1 @@
+"""Volumes larger than one machine: poolings of sharded DTensors."""
