@@ -1,0 +1,112 @@
+"""DTensors taken apart and put together: local shards in placements that can be pooled, results in those asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Placement, Replicate, Shard
+
+from voxpool.distributed.halo import shards
+
+Placements = tuple[Placement, ...]
+SPATIAL = 3  # d, h and w are the last dimensions
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this rank computes: its coordinate in the mesh, zeros if it is not a member, and the placements.
+
+    `wanted` are the placements of the argument that leads; results come back in them, but for what was reduced.
+    """
+
+    mesh: DeviceMesh
+    placements: Placements
+    wanted: Placements
+    coordinate: tuple[int, ...]
+    is_member: bool
+    device: torch.device
+
+    def mesh_dim(self, dim: int) -> int | None:
+        """The dimension of the mesh over which a dimension of the tensor is sharded."""
+        return next((i for i, placement in enumerate(self.placements) if placement.is_shard(dim)), None)
+
+    def empty(self, metas: Sequence[Tensor]) -> list[Tensor]:
+        """Uninitialised local shards of tensors that are as large as these; nothing on ranks outside the mesh."""
+        results = []
+        for meta in metas:
+            sizes = list(meta.shape) if self.is_member else [0]
+            for mesh_dim, placement in enumerate(self.placements if self.is_member else ()):
+                if isinstance(placement, Shard):
+                    parts = shards(sizes[placement.dim], self.mesh.size(mesh_dim))
+                    sizes[placement.dim] = len(parts[self.coordinate[mesh_dim]])
+            results.append(torch.empty(sizes, dtype=meta.dtype, device=self.device))
+        return results
+
+    def distribute(self, locals: Sequence[Tensor], metas: Sequence[Tensor]) -> Any:
+        """One DTensor, or a tuple of them, that are as large as the meta tensors."""
+        results = []
+        for local, meta in zip(locals, metas, strict=True):
+            result = DTensor.from_local(
+                local, self.mesh, self.placements, run_check=False, shape=meta.shape, stride=tuple(meta.stride())
+            )
+            back = [b if isinstance(b, Shard) else a for a, b in zip(self.placements, self.wanted, strict=True)]
+            results.append(_redistribute(result, back))
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+def placed(tensor: DTensor, *, spatial_shards: bool = True) -> tuple[Tensor, Place]:
+    """The local shard, in the nearest placements in which an operator can work on shards.
+
+    Partial values are reduced first: a maximum of sums is no sum of maxima. Each spatial axis may be sharded over one
+    dimension of the mesh, where more shard it, the later ones get whole shards of the first; without `spatial_shards`
+    over none.
+    """
+    placements: list[Placement] = []
+    for placement in tensor.placements:
+        keep = type(placement) is Shard
+        if isinstance(placement, Shard) and placement.dim >= tensor.dim() - SPATIAL:
+            keep = keep and spatial_shards and placement not in placements
+        placements.append(placement if keep else Replicate())
+    mesh = tensor.device_mesh
+    coordinate = mesh.get_coordinate()
+    place = Place(
+        mesh,
+        tuple(placements),
+        tensor.placements,
+        (0,) * mesh.ndim if coordinate is None else tuple(coordinate),
+        coordinate is not None,
+        tensor.device,
+    )
+    return place_like(tensor, place), place
+
+
+def place_like(tensor: DTensor, place: Place) -> Tensor:
+    """The local shard in the placements of the other arguments."""
+    return _redistribute(tensor, place.placements).to_local()
+
+
+def _redistribute(tensor: DTensor, placements: Sequence[Placement]) -> DTensor:
+    if tensor.placements == tuple(placements):
+        return tensor
+    return tensor.detach().redistribute(placements=placements)
+
+
+def meta_results(op: OpOverload, *arguments: Any) -> list[Tensor]:
+    """Meta tensors of what the operator gives for the whole tensors. Raises what it would raise for them."""
+    metas = []
+    for argument in arguments:
+        if isinstance(argument, DTensor):
+            strides = argument.stride()
+            argument = torch.empty_strided(argument.shape, strides, dtype=argument.dtype, device="meta")
+        elif isinstance(argument, Tensor):
+            raise RuntimeError(
+                f"{op.name()}: got a {type(argument).__name__} among DTensors; distribute it like the others, or use "
+                "DTensor.from_local"
+            )
+        metas.append(argument)
+    result = op(*metas)
+    return [result] if isinstance(result, Tensor) else list(result)
