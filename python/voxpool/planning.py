@@ -1,6 +1,6 @@
 """What a pooling will do, without doing it: its output size and the kernel that will run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import SupportsIndex
 
 import torch
@@ -8,6 +8,9 @@ from torch import Tensor
 
 from voxpool import _C
 from voxpool._arguments import Ints, Padding, canonical, ints
+
+# What explains tensors of other types: voxpool.distributed enters DTensor here.
+EXPLAINERS: dict[type, Callable[..., str]] = {}
 
 
 def output_size(
@@ -57,7 +60,8 @@ def explain(
 
     Args:
         input: (N, C, D, H, W) or (C, D, H, W); only its size, strides, offset and dtype are read, so a meta
-            tensor will do.
+            tensor will do. A DTensor, after ``import voxpool.distributed``, is explained for this rank: what it
+            exchanges with whom, and the kernel for its own part.
         requires_grad: explain the training call (which also keeps taps) and its backward.
         device: 'cpu' or 'cuda', no device of which need exist; by default the input's, and 'cpu' for a meta tensor.
         The others as in :func:`voxpool.max_pool3d`.
@@ -66,6 +70,9 @@ def explain(
 
     Raises: what the call itself would; NotImplementedError for a device of another kind.
     """
+    if explainer := EXPLAINERS.get(type(input)):
+        arguments = kernel_size, stride, padding, dilation, ceil_mode, return_indices, requires_grad, device
+        return explainer(input, *arguments)
     kind = torch.device(input.device if device is None else device).type
     return _C.explain(
         list(input.shape),

@@ -5,6 +5,7 @@ other. torch is imported once and every process forked from there, as importing 
 what it found to `out`: for every function the traceback of its error, or nothing.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -13,6 +14,7 @@ import traceback
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 
@@ -27,9 +29,11 @@ def run(name: str, rank: int, count: int, checks: dict, timeout: timedelta, out:
         try:
             check()
             found[check_name] = None
-        except Exception:
+        except (Exception, pytest.fail.Exception):
             found[check_name] = traceback.format_exc()
     (out / f"{name}.{rank}.json").write_text(json.dumps(found))
+    with contextlib.suppress(RuntimeError):  # of those who wait for a process that failed
+        dist.barrier()  # whoever leaves early closes connections that the others still use
     dist.destroy_process_group()
 
 

@@ -8,9 +8,15 @@ and no others; windows that do not overlap and fit the shards exchange nothing.
 The page next to this file (README.md) says who owns which output, what is exchanged when, and what it costs.
 """
 
+from torch.distributed.tensor import DTensor
+
+from voxpool import planning
 from voxpool.distributed.cost import Cost, Traffic, cost
+from voxpool.distributed.explaining import explain
+from voxpool.distributed.extending import halo_exchange
 from voxpool.distributed.rules import register
 
-__all__ = ["Cost", "Traffic", "cost"]
+__all__ = ["Cost", "Traffic", "cost", "halo_exchange"]
 
 register()
+planning.EXPLAINERS[DTensor] = explain

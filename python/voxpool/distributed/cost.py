@@ -12,8 +12,6 @@ from voxpool._arguments import Ints, Padding
 from voxpool._axis import axes_of
 from voxpool.distributed.halo import Halo, ShardedAxis, sharded_axis
 
-_BYTE_TAPS = 255  # a window with more taps stores them in 4 bytes
-
 
 @dataclass(frozen=True)
 class Traffic:
@@ -60,31 +58,32 @@ def cost(
     """
     axes = axes_of(list(input_size), kernel_size, stride, padding, dilation, ceil_mode)
     plans = [sharded_axis(axis, count) for axis, count in zip(axes, parts, strict=True)]
-    tap_bytes = 1 if prod(axis.kernel for axis in axes) <= _BYTE_TAPS else 4
-    return cost_of(plans, coordinate, planes * itemsize, planes * tap_bytes)
-
-
-def cost_of(plans: Sequence[ShardedAxis], parts: Sequence[int], element: int, tap: int) -> Cost:
-    """:func:`cost` of axes whose plans are known; `element` and `tap` are bytes in all planes together."""
-    owned = [prod(len(rows[part]) for rows, part in zip(all_rows, parts, strict=True)) for all_rows in _owned(plans)]
+    element, tap = planes * itemsize, planes * tap_size(plans)
+    owned = sum(
+        prod(len(rows[part]) for rows, part in zip(shards, coordinate, strict=True))
+        for shards in ([plan.inputs for plan in plans], [plan.outputs for plan in plans])
+    )
     return Cost(
-        _traffic([plan.forward for plan in plans], parts, element),
-        _traffic([plan.backward for plan in plans], parts, element + tap),
-        sum(owned) * element,
+        traffic_of([plan.forward for plan in plans], coordinate, element),
+        traffic_of([plan.backward for plan in plans], coordinate, element + tap),
+        owned * element,
     )
 
 
-def _owned(plans: Sequence[ShardedAxis]) -> tuple[list[tuple[range, ...]], list[tuple[range, ...]]]:
-    return [plan.inputs for plan in plans], [plan.outputs for plan in plans]
+def tap_size(plans: Sequence[ShardedAxis]) -> int:
+    """Bytes of a tap, as the operators choose them."""
+    taps = prod(plan.axis.kernel for plan in plans)
+    return 1 if taps <= 255 else 4 if taps < 2**31 else 8
 
 
-def _traffic(halos: Sequence[Halo], parts: Sequence[int], bytes_per_row: int) -> Traffic:
+def traffic_of(halos: Sequence[Halo], parts: Sequence[int], bytes_per_element: int) -> Traffic:
+    """What the rank with these parts exchanges; an element has its bytes in all planes together."""
     sent = received = 0
     neighbours = []
     for dim, (halo, part) in enumerate(zip(halos, parts, strict=True)):
         before = [len(h.needed[p]) for h, p in zip(halos[:dim], parts[:dim], strict=True)]
         behind = [len(h.owned[p]) for h, p in zip(halos[dim + 1 :], parts[dim + 1 :], strict=True)]
-        row = bytes_per_row * prod(before) * prod(behind)
+        row = bytes_per_element * prod(before) * prod(behind)
         sources, targets = halo.neighbours(part)
         sent += row * sum(len(halo.sent(part, target)) for target in targets)
         received += row * halo.received(part)

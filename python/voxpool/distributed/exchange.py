@@ -9,6 +9,7 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.distributed import ProcessGroup
 from torch.distributed._functional_collectives import AsyncCollectiveTensor, all_to_all_single
 
@@ -56,6 +57,12 @@ def _send(
 
     In ascending order of the parts.
     """
+    if isinstance(tensors[0], FakeTensor):
+        # The compiler drops or repeats a collective whose result a rank does not need, and the others wait for ever.
+        raise NotImplementedError(
+            "voxpool.distributed: the exchange of a halo cannot be compiled; compile without fullgraph=True, and call "
+            "the functions or modules of voxpool, which leave the graph for it"
+        )
     parts = range(len(halo.owned))
     incoming = [halo.sent(other, part) if other != part else NO_ROWS for other in parts]
     outgoing = [halo.sent(part, other) if other != part else NO_ROWS for other in parts]

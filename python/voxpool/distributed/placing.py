@@ -28,23 +28,25 @@ class Place:
     wanted: Placements
     coordinate: tuple[int, ...]
     is_member: bool
-    device: torch.device
 
     def mesh_dim(self, dim: int) -> int | None:
         """The dimension of the mesh over which a dimension of the tensor is sharded."""
         return next((i for i, placement in enumerate(self.placements) if placement.is_shard(dim)), None)
 
-    def empty(self, metas: Sequence[Tensor]) -> list[Tensor]:
-        """Uninitialised local shards of tensors that are as large as these; nothing on ranks outside the mesh."""
-        results = []
-        for meta in metas:
-            sizes = list(meta.shape) if self.is_member else [0]
-            for mesh_dim, placement in enumerate(self.placements if self.is_member else ()):
-                if isinstance(placement, Shard):
-                    parts = shards(sizes[placement.dim], self.mesh.size(mesh_dim))
-                    sizes[placement.dim] = len(parts[self.coordinate[mesh_dim]])
-            results.append(torch.empty(sizes, dtype=meta.dtype, device=self.device))
-        return results
+    def sizes(self, shape: Sequence[int]) -> list[int]:
+        """Of this rank's shard of a tensor; no rows on ranks outside the mesh."""
+        if not self.is_member:
+            return [0]
+        sizes = [int(size) for size in shape]
+        for mesh_dim, placement in enumerate(self.placements):
+            if isinstance(placement, Shard):
+                parts = shards(sizes[placement.dim], self.mesh.size(mesh_dim))
+                sizes[placement.dim] = len(parts[self.coordinate[mesh_dim]])
+        return sizes
+
+    def empty(self, metas: Sequence[Tensor], like: Tensor) -> list[Tensor]:
+        """Uninitialised local shards of tensors that are as large as these, on the device of `like`."""
+        return [like.new_empty(self.sizes(meta.shape), dtype=meta.dtype) for meta in metas]
 
     def distribute(self, locals: Sequence[Tensor], metas: Sequence[Tensor]) -> Any:
         """One DTensor, or a tuple of them, that are as large as the meta tensors."""
@@ -58,8 +60,8 @@ class Place:
         return results[0] if len(results) == 1 else tuple(results)
 
 
-def placed(tensor: DTensor, *, spatial_shards: bool = True) -> tuple[Tensor, Place]:
-    """The local shard, in the nearest placements in which an operator can work on shards.
+def place_of(tensor: DTensor, *, spatial_shards: bool = True) -> Place:
+    """The nearest placements in which an operator can work on shards.
 
     Partial values are reduced first: a maximum of sums is no sum of maxima. Each spatial axis may be sharded over one
     dimension of the mesh, where more shard it, the later ones get whole shards of the first; without `spatial_shards`
@@ -73,14 +75,13 @@ def placed(tensor: DTensor, *, spatial_shards: bool = True) -> tuple[Tensor, Pla
         placements.append(placement if keep else Replicate())
     mesh = tensor.device_mesh
     coordinate = mesh.get_coordinate()
-    place = Place(
-        mesh,
-        tuple(placements),
-        tensor.placements,
-        (0,) * mesh.ndim if coordinate is None else tuple(coordinate),
-        coordinate is not None,
-        tensor.device,
-    )
+    at = (0,) * mesh.ndim if coordinate is None else tuple(coordinate)
+    return Place(mesh, tuple(placements), tensor.placements, at, coordinate is not None)
+
+
+def placed(tensor: DTensor, *, spatial_shards: bool = True) -> tuple[Tensor, Place]:
+    """The place of a tensor, and its local shard there."""
+    place = place_of(tensor, spatial_shards=spatial_shards)
     return place_like(tensor, place), place
 
 
@@ -92,7 +93,8 @@ def place_like(tensor: DTensor, place: Place) -> Tensor:
 def _redistribute(tensor: DTensor, placements: Sequence[Placement]) -> DTensor:
     if tensor.placements == tuple(placements):
         return tensor
-    return tensor.detach().redistribute(placements=placements)
+    detached: DTensor = tensor.detach()  # type: ignore[assignment]
+    return detached.redistribute(placements=placements)
 
 
 def meta_results(op: OpOverload, *arguments: Any) -> list[Tensor]:
@@ -104,7 +106,7 @@ def meta_results(op: OpOverload, *arguments: Any) -> list[Tensor]:
             argument = torch.empty_strided(argument.shape, strides, dtype=argument.dtype, device="meta")
         elif isinstance(argument, Tensor):
             raise RuntimeError(
-                f"{op.name()}: got a {type(argument).__name__} among DTensors; distribute it like the others, or use "
+                f"{op}: got a {type(argument).__name__} among DTensors; distribute it like the others, or use "
                 "DTensor.from_local"
             )
         metas.append(argument)

@@ -20,6 +20,8 @@ from voxpool.distributed.exchange import exchange
 from voxpool.distributed.halo import Halo, ShardedAxis, sharded_axis
 from voxpool.distributed.placing import SPATIAL, Place, meta_results, place_like, placed
 
+_WITH_INDICES = (torch.ops.voxpool.max_pool3d_with_indices.default,)
+
 
 def max_pool(op: OpOverload, input: DTensor, *window: Any) -> Any:
     """max_pool3d, with ReLU, with taps or with indices: all results sharded as the input is."""
@@ -27,10 +29,10 @@ def max_pool(op: OpOverload, input: DTensor, *window: Any) -> Any:
     volume, place = placed(input)
     share = Share(place, input.shape, *window)
     (box,) = share.exchange([volume], share.forward)
-    results = place.empty(metas)
+    results = place.empty(metas, box)
     if results[0].numel():
         results = _as_list(op(box, *share.forward_window))
-        if op.name().endswith("_with_indices"):
+        if op in _WITH_INDICES:
             results[1] = share.to_global(results[1])
     return place.distribute(results, metas)
 
@@ -40,7 +42,7 @@ def indices(op: OpOverload, taps: DTensor, input_size: Sequence[int], *window: A
     metas = meta_results(op, taps, input_size, *window)
     local, place = placed(taps)
     share = Share(place, input_size, *window)
-    results = place.empty(metas)
+    results = place.empty(metas, local)
     if local.numel():
         results = [share.to_global(op(local, [*_lead(local), *share.box], *share.forward_window))]
     return place.distribute(results, metas)
@@ -52,7 +54,7 @@ def gather(op: OpOverload, input: DTensor, taps: DTensor, *window: Any) -> Any:
     local_taps, place = placed(taps)
     share = Share(place, input.shape, *window)
     (box,) = share.exchange([place_like(input, place)], share.forward)
-    results = place.empty(metas)
+    results = place.empty(metas, box)
     if local_taps.numel():
         results = [op(box, local_taps, *share.forward_window)]
     return place.distribute(results, metas)
@@ -68,7 +70,7 @@ def backward(op: OpOverload, grad_output: DTensor, taps: DTensor, input_size: Se
     local_taps, place = placed(taps)
     share = Share(place, input_size, *window)
     gradient, local_taps = share.exchange([place_like(grad_output, place), local_taps], share.backward)
-    results = [result.zero_() for result in place.empty(metas)]
+    results = [result.zero_() for result in place.empty(metas, gradient)]
     if results[0].numel() and local_taps.numel():
         skipped, pads = share.backward_pads
         sizes = [rows - skip for rows, skip in zip(results[0].shape[-SPATIAL:], skipped, strict=True)]
@@ -86,16 +88,17 @@ class Share:
         input_size: Sequence[int],
         kernel_size: Sequence[int],
         stride: Sequence[int] = (),
-        padding: Sequence[int] = (0,),
+        padding: Sequence[int] | str = (0,),
         dilation: Sequence[int] = (1,),
         ceil_mode: bool = False,
     ) -> None:
         sizes = tuple(int(size) for size in input_size[-SPATIAL:])
-        axes = _axes(sizes, tuple(kernel_size), tuple(stride), tuple(padding), tuple(dilation), ceil_mode)
+        pads = padding if isinstance(padding, str) else tuple(padding)
+        axes = _axes(sizes, tuple(kernel_size), tuple(stride), pads, tuple(dilation), ceil_mode)
         self._kernel, self._stride, self._dilation = kernel_size, stride, dilation
         first = len(input_size) - SPATIAL
         self._mesh_dims = [place.mesh_dim(dim) for dim in range(first, len(input_size))]
-        self._place = place
+        self.place = place
         self.plans: list[ShardedAxis] = []
         self.parts: list[int] = []
         for axis, mesh_dim in zip(axes, self._mesh_dims, strict=True):
@@ -113,8 +116,8 @@ class Share:
     def exchange(self, tensors: list[Tensor], halos: list[Halo]) -> list[Tensor]:
         """The rows that are needed in the place of those that are owned, along all axes."""
         for dim, halo, part, mesh_dim in zip(range(-SPATIAL, 0), halos, self.parts, self._mesh_dims, strict=True):
-            if mesh_dim is not None and self._place.is_member:
-                group = self._place.mesh.get_group(mesh_dim)
+            if mesh_dim is not None and self.place.is_member:
+                group = self.place.mesh.get_group(mesh_dim)
                 tensors = exchange(tensors, halo, part, tensors[0].dim() + dim, group)
         return tensors
 
@@ -157,13 +160,15 @@ def _axes(
     sizes: tuple[int, ...],
     kernel_size: tuple[int, ...],
     stride: tuple[int, ...],
-    padding: tuple[int, ...],
+    padding: tuple[int, ...] | str,
     dilation: tuple[int, ...],
     ceil_mode: bool,
 ) -> list[Axis]:
     # The operators take pairs in one list, Python one by one.
-    pads = list(zip(padding[::2], padding[1::2], strict=True)) if len(padding) == 2 * SPATIAL else padding
-    return axes_of(list(sizes), kernel_size, stride, pads, dilation, ceil_mode)
+    if not isinstance(padding, str) and len(padding) == 2 * SPATIAL:
+        pairs = list(zip(padding[::2], padding[1::2], strict=True))
+        return axes_of(list(sizes), kernel_size, stride, pairs, dilation, ceil_mode)
+    return axes_of(list(sizes), kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def _lead(tensor: Tensor) -> Sequence[int]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 from torch._ops import OpOverload
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, Shard
 
+from voxpool import functional
 from voxpool.distributed import pooling, unpooling
 
 _OPS = torch.ops.voxpool
@@ -32,6 +33,7 @@ _HANDLERS: dict[Any, Callable[..., Any]] = {
 
 def register() -> None:
     """Enters the table above into DTensor's dispatcher; twice is as good as once."""
+    functional.CALLERS[DTensor] = _call
     handlers = DTensor._op_dispatcher._custom_op_handlers
     for packet, handler in _HANDLERS.items():
         handlers[packet.default] = partial(_run, handler)
@@ -40,3 +42,16 @@ def register() -> None:
 def _run(handler: Callable[..., Any], op: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     with torch.no_grad():  # derivatives are the operators' own, which brought us here
         return handler(op, *args, **kwargs)
+
+
+def _call(dims: int, operator: Any, input: DTensor, *arguments: Any) -> Any:
+    """The operator, outside of the graph that torch.compile may be recording if ranks have to exchange rows."""
+    for placement in input.placements:
+        if isinstance(placement, Shard) and placement.dim >= input.dim() - dims:
+            return _outside_of_graphs(operator, input, *arguments)
+    return operator(input, *arguments)
+
+
+@torch.compiler.disable(reason="voxpool.distributed exchanges rows with other ranks")
+def _outside_of_graphs(operator: Any, input: DTensor, *arguments: Any) -> Any:
+    return operator(input, *arguments)

@@ -15,7 +15,8 @@ def unpool(op: OpOverload, values: DTensor, indices: DTensor, *arguments: Any) -
     """Every element at its index, or the elements at the indices: both take the two tensors first."""
     metas = meta_results(op, values, indices, *arguments)
     local, place = placed(indices, spatial_shards=False)
-    results = place.empty(metas)
+    local_values = place_like(values, place)
+    results = place.empty(metas, local_values)
     if results[0].numel():
-        results = [op(place_like(values, place), local, *arguments)]
+        results = [op(local_values, local, *arguments)]
     return place.distribute(results, metas)
