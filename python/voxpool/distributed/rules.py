@@ -52,6 +52,6 @@ def _call(dims: int, operator: Any, input: DTensor, *arguments: Any) -> Any:
     return operator(input, *arguments)
 
 
-@torch.compiler.disable(reason="voxpool.distributed exchanges rows with other ranks")
+@torch.compiler.disable(reason="voxpool.distributed exchanges rows with other ranks")  # type: ignore[no-untyped-call, untyped-decorator]
 def _outside_of_graphs(operator: Any, input: DTensor, *arguments: Any) -> Any:
     return operator(input, *arguments)
