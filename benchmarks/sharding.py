@@ -137,7 +137,7 @@ def predict():
 def draw(path, results):
     from voxpool.bench.charts import VOXPOOL, page
 
-    colours = dict(zip(WINDOWS, ("#6b7280", VOXPOOL, "#b45309", "#1d4ed8"), strict=True))
+    colours = {"k3 s2 p1": VOXPOOL, "k3 s1 p1": "#b45309", "k5 s1 p2": "#1d4ed8"}  # k2 s2 sends nothing
     with page(path, 11, 4.2) as figure:
         left, right = figure.subplots(1, 2)
         forward = [row for row in results["measured"] if row["sent"]]
@@ -151,26 +151,26 @@ def draw(path, results):
                 markersize=4,
                 label=name,
             )
-        most = max(row["sent"] for row in forward) / 1024
-        left.plot([0.5, most], [0.5, most], color="#1b1f24", linewidth=0.6)
+        ends = [extreme(row["sent"] for row in forward) / 1024 for extreme in (min, max)]
+        left.plot(ends, ends, color="#1b1f24", linewidth=0.6)
         left.set(xscale="log", yscale="log", xlabel="KiB predicted", ylabel="KiB sent by a process")
         left.set_title("2 to 8 processes, forward and backward: as predicted, to the byte", loc="left")
         left.legend(frameon=False)
-        for name, colour in colours.items():
-            for shape, style in (("cubes", "-"), ("slabs", "--")):
-                for cube in CUBES:
-                    rows = [
-                        row
-                        for row in results["predicted"]
-                        if row["window"] == name and row["cube"] == cube and (row["grid"][1] > 1) == (shape == "cubes")
-                    ]
-                    shares = [row["forward"] / row["pooled"] for row in rows]
-                    if any(shares):
-                        right.plot([row["devices"] for row in rows], shares, style, color=colour, linewidth=0.9)
-                        right.annotate(f" {cube}³", (rows[-1]["devices"], shares[-1]), fontsize=6.5, color=colour)
+        for shape, colour in (("blocks", VOXPOOL), ("slabs", "#b45309")):
+            for cube in CUBES:
+                rows = [
+                    row
+                    for row in results["predicted"]
+                    if (row["window"], row["cube"]) == ("k3 s2 p1", cube)
+                    and (row["grid"][1] > 1) == (shape == "blocks")
+                ]
+                shares = [row["forward"] / row["pooled"] for row in rows]
+                right.plot([row["devices"] for row in rows], shares, "o-", color=colour, markersize=3, linewidth=0.9)
+                right.annotate(f" {cube}³ in {shape}", (rows[-1]["devices"], shares[-1]), fontsize=7, color=colour)
+        right.set_xlim(6, 4000)
         right.set(xscale="log", yscale="log", xlabel="devices", ylabel="bytes received / bytes pooled")
         right.set_xticks(SLABS, [str(devices) for devices in SLABS])
-        right.set_title("Forward, predicted: blocks (solid) and slabs (dashed); k2 s2 receives nothing", loc="left")
+        right.set_title("k3 s2 p1 forward, predicted for the device that receives most", loc="left")
 
 
 def main():
@@ -204,9 +204,13 @@ def table(results):
                 blocks, slabs = sorted(pair, key=lambda row: row["grid"][0])
                 cells = [f"{cube}³", str(devices), name, size(blocks["pooled"])]
                 for row in (blocks, slabs):
-                    cells += [size(row["forward"]), f"{100 * row['forward'] / row['pooled']:.2g} %"]
+                    cells += [size(row["forward"]), percent(row["forward"] / row["pooled"])]
                 lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def percent(share):
+    return f"{100 * share:.0f} %" if share > 0.1 else f"{100 * share:.2g} %"
 
 
 def size(count):

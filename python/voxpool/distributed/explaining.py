@@ -10,7 +10,7 @@ from voxpool import planning
 from voxpool._arguments import canonical
 from voxpool.distributed.cost import Traffic, tap_size, traffic_of
 from voxpool.distributed.placing import SPATIAL, place_of
-from voxpool.distributed.pooling import Share
+from voxpool.distributed.share import Share
 
 _AXES = "dhw"
 
@@ -45,13 +45,12 @@ def explain(
     lines += _lines("forward", traffic_of(share.forward, share.parts, element), share)
     if requires_grad:
         lines += _lines("backward", traffic_of(share.backward, share.parts, element + tap), share)
-    outputs = [len(plan.outputs[part]) for plan, part in zip(share.plans, share.parts, strict=True)]
-    if not planes * prod(outputs):
+    if not planes * prod(map(len, share.box.outputs)):
         return "\n".join([*lines, "no output is computed here"])
-    box = torch.empty([*local[:-SPATIAL], *share.box], dtype=input.dtype, device="meta")
+    box = torch.empty([*local[:-SPATIAL], *map(len, share.box.rows)], dtype=input.dtype, device="meta")
     if box.shape == plain.shape:
         return "\n".join([*lines, whole])
-    kernel, step, pads, gaps, ceil = share.forward_window
+    kernel, step, pads, gaps, ceil = share.window_of(share.box)
     pairs = list(zip(pads[::2], pads[1::2], strict=True))
     return "\n".join([*lines, planning.explain(box, kernel, step, pairs, gaps, ceil, *call)])
 

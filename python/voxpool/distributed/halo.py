@@ -86,9 +86,23 @@ class ShardedAxis:
     def backward(self) -> Halo:
         return Halo(self.outputs, tuple(self.axis.windows(own) if own else NO_ROWS for own in self.inputs))
 
-    def forward_padding(self, part: int) -> tuple[int, int]:
-        """The padding with which pooling the needed rows gives the owned outputs."""
-        begin, end = self.axis.padding(self.outputs[part], self.forward.needed[part])
+    def interior(self, part: int) -> range:
+        """The owned outputs whose windows read owned rows alone: they need not wait for the halo."""
+        owned, outputs = self.inputs[part], self.outputs[part]
+        first, stop = outputs.start, outputs.stop
+        while first < stop and not self._is_inside(first, owned):
+            first += 1
+        while first < stop and not self._is_inside(stop - 1, owned):
+            stop -= 1
+        return range(first, stop)
+
+    def _is_inside(self, output: int, rows: range) -> bool:
+        read = self.axis.rows(range(output, output + 1))
+        return rows.start <= read.start and read.stop <= rows.stop
+
+    def forward_padding(self, outputs: range, rows: range) -> tuple[int, int]:
+        """The padding with which pooling the rows that these windows read gives them."""
+        begin, end = self.axis.padding(outputs, rows)
         return begin, max(end, 0)
 
     def backward_padding(self, part: int) -> tuple[int, int, int]:

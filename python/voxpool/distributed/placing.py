@@ -110,5 +110,9 @@ def meta_results(op: OpOverload, *arguments: Any) -> list[Tensor]:
                 "DTensor.from_local"
             )
         metas.append(argument)
-    result = op(*metas)
+    return as_list(op(*metas))
+
+
+def as_list(result: Any) -> list[Tensor]:
+    """The tensors that an operator gave, one or several."""
     return [result] if isinstance(result, Tensor) else list(result)
