@@ -47,7 +47,7 @@ GEOMETRIES = {
     "pairs": Geometry((1, 3, 10, 9, 8), 3, 2, PAIRS),
     "dilated": Geometry((1, 2, 13, 12, 11), 3, 2, 1, 2),
     "ceil": Geometry((1, 2, 11, 10, 9), 3, 2, 1, 1, True),
-    "gaps between windows": Geometry((1, 2, 19, 14, 16), 2, (5, 4, 3)),
+    "gaps between windows": Geometry((1, 2, 22, 14, 16), 2, (5, 4, 3)),
     "one axis": Geometry((1, 4, 9, 9, 9), (1, 3, 1), (1, 2, 1), (0, 1, 0)),
     "fewer rows than processes": Geometry((2, 2, 3, 3, 2), 2, 1, 1),
     "one output": Geometry((1, 2, 5, 4, 5), (5, 4, 5)),

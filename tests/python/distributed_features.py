@@ -122,8 +122,18 @@ def check_ranks_outside_the_mesh():
     if dist.get_rank() == 3:
         assert output.to_local().numel() == gradient.to_local().numel() == 0
         assert "not part of the mesh" in voxpool.explain(sharded, *WINDOW)
+        with pytest.raises(ValueError, match="not part of the mesh"):
+            voxpool.distributed.halo_exchange(sharded, {2: (1, 1)})
     else:
         assert_shard(output.detach(), voxpool.max_pool3d(x, *WINDOW), [D])
+
+
+def check_meshes_in_another_order_are_refused_on_every_rank():
+    x = shard(torch.randn(1, 2, 9, 6, 5), DeviceMesh("cpu", [0, 2, 1, 3]), [D])
+    with pytest.raises(NotImplementedError, match="ranks ascend"):
+        voxpool.max_pool3d(x, *WINDOW)
+    with pytest.raises(NotImplementedError, match="ranks ascend"):
+        voxpool.distributed.halo_exchange(x, {2: (1, 1)})
 
 
 def check_unpooling():

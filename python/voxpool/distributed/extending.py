@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor, Shard
 
 from voxpool.distributed.exchange import exchange, give_back
 from voxpool.distributed.halo import NO_ROWS, Halo, shards
-from voxpool.distributed.placing import Place, placed
+from voxpool.distributed.placing import Place, group_of, placed
 
 Rows = tuple[tuple[int, tuple[int, int]], ...]
 
@@ -31,11 +31,14 @@ def halo_exchange(input: DTensor, rows: Mapping[int, tuple[int, int]]) -> Tensor
     gradients of rows that other ranks own are added to theirs, in the order of the ranks, so that each call gives the
     same sums. A replicated dimension is extended by zeros alone.
 
-    Raises ValueError for other placements, dimensions that do not exist and negative numbers of rows.
+    Raises ValueError for other placements, dimensions that do not exist, negative numbers of rows, and on ranks that
+    are not part of the mesh.
     """
     extents = tuple((dim % max(input.dim(), 1), (int(a), int(b))) for dim, (a, b) in sorted(rows.items()))
     if any(not -input.dim() <= dim < input.dim() for dim in rows) or any(n < 0 for _, pair in extents for n in pair):
         raise ValueError(f"halo_exchange: expected dimensions of the input and numbers of rows, but got {dict(rows)}")
+    if input.device_mesh.get_coordinate() is None:
+        raise ValueError("halo_exchange: this rank is not part of the mesh of the input")
     dims = [placement.dim if type(placement) is Shard else None for placement in input.placements]
     plain = all(type(p) is Shard or p.is_replicate() for p in input.placements)
     if not plain or any(dims.count(dim) > 1 for dim in dims if dim is not None):
@@ -52,7 +55,7 @@ class _Extend(torch.autograd.Function):
         local, place = placed(input)
         ctx.size, ctx.strides, ctx.place, ctx.extents = input.shape, input.stride(), place, extents
         for dim, (before, after) in extents:
-            halo, part, group = _halo(place, input.shape[dim], dim, before, after)
+            halo, part, group = _halo(place, input.shape[dim], local, dim, before, after)
             if group is not None:
                 (local,) = exchange([local], halo, part, dim, group)
             if halo.owned[part]:
@@ -71,7 +74,7 @@ class _Shrink(torch.autograd.Function):
     def forward(ctx: Any, local: Tensor, size: torch.Size, strides: Any, place: Place, extents: Rows) -> DTensor:
         ctx.place, ctx.extents = place, extents
         for dim, (before, after) in reversed(extents):
-            halo, part, group = _halo(place, size[dim], dim, before, after)
+            halo, part, group = _halo(place, size[dim], local, dim, before, after)
             if halo.owned[part]:
                 front, back = _outside(halo, part, before, after)
                 local = local.narrow(dim, front, local.shape[dim] - front - back)
@@ -86,13 +89,13 @@ class _Shrink(torch.autograd.Function):
         return _Extend.apply(gradient, ctx.extents), None, None, None, None  # type: ignore[no-untyped-call]
 
 
-def _halo(place: Place, size: int, dim: int, before: int, after: int) -> tuple[Halo, int, Any]:
+def _halo(place: Place, size: int, local: Tensor, dim: int, before: int, after: int) -> tuple[Halo, int, Any]:
     mesh_dim = place.mesh_dim(dim)
     if mesh_dim is None:
         return Halo((range(size),), (range(size),)), 0, None
     owned = shards(size, place.mesh.size(mesh_dim))
     needed = tuple(range(max(o.start - before, 0), min(o.stop + after, size)) if o else NO_ROWS for o in owned)
-    return Halo(owned, needed), place.coordinate[mesh_dim], place.mesh.get_group(mesh_dim)
+    return Halo(owned, needed), place.coordinate[mesh_dim], group_of(place.mesh, mesh_dim, local)
 
 
 def _outside(halo: Halo, part: int, before: int, after: int) -> tuple[int, int]:

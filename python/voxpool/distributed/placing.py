@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Placement, Replicate, Shard
 
@@ -58,6 +60,19 @@ class Place:
             back = [b if isinstance(b, Shard) else a for a, b in zip(self.placements, self.wanted, strict=True)]
             results.append(_redistribute(result, back))
         return results[0] if len(results) == 1 else tuple(results)
+
+
+def group_of(mesh: DeviceMesh, mesh_dim: int, tensor: Tensor) -> ProcessGroup:
+    """The process group along one dimension of the mesh, in which a rank's number is its part.
+
+    Groups sort their ranks, so that a mesh in another order has parts and numbers that differ. Every rank looks at the
+    whole mesh, to raise where the others raise; not while a compiler records, which has no numbers to look at.
+    """
+    if not isinstance(tensor, FakeTensor) and not bool((mesh.mesh.diff(dim=mesh_dim) > 0).all()):
+        raise NotImplementedError(
+            f"voxpool.distributed: expected a mesh whose ranks ascend along dimension {mesh_dim}, but got {mesh}"
+        )
+    return mesh.get_group(mesh_dim)
 
 
 def place_of(tensor: DTensor, *, spatial_shards: bool = True) -> Place:

@@ -10,7 +10,7 @@ from torch import Tensor
 from voxpool._axis import Axis, axes_of
 from voxpool.distributed.exchange import Exchange, exchange
 from voxpool.distributed.halo import Halo, ShardedAxis, sharded_axis
-from voxpool.distributed.placing import SPATIAL, Place
+from voxpool.distributed.placing import SPATIAL, Place, group_of
 
 
 class Box(NamedTuple):
@@ -132,7 +132,9 @@ class Share:
 
     def _channel(self, tensor: Tensor, axis: int) -> tuple[int, int, Any]:
         """This rank's part of an axis, the dimension of the tensor that it is, and the group that shares it."""
-        return self.parts[axis], tensor.dim() - SPATIAL + axis, self._place.mesh.get_group(self._mesh_dims[axis])
+        mesh_dim = self._mesh_dims[axis]
+        assert mesh_dim is not None
+        return self.parts[axis], tensor.dim() - SPATIAL + axis, group_of(self._place.mesh, mesh_dim, tensor)
 
 
 @lru_cache(maxsize=1024)
