@@ -134,6 +134,12 @@ def predict():
     return rows
 
 
+def one_row_a_line(results):
+    rows = {name: "[\n" + ",\n".join(map(json.dumps, results[name])) + "\n]" for name in ("measured", "predicted")}
+    head = {name: json.dumps(value) for name, value in results.items() if name not in rows}
+    return "{\n" + ",\n".join(f'"{name}": {text}' for name, text in {**head, **rows}.items()) + "\n}\n"
+
+
 def draw(path, results):
     from voxpool.bench.charts import VOXPOOL, page
 
@@ -183,7 +189,7 @@ def main():
     else:
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
         results = {"size": SIZE, "channels": CHANNELS, "measured": measure(), "predicted": predict()}
-        options.out.with_suffix(".json").write_text(json.dumps(results, indent=0) + "\n")
+        options.out.with_suffix(".json").write_text(one_row_a_line(results))
     for row in results["measured"]:
         if row["sent"] != row["predicted"]:
             raise SystemExit(f"not as predicted: {row}")
