@@ -31,6 +31,9 @@ _POOLS: dict[int, dict[Any, Callable[[Tensor], Any]]] = {1: {}, 2: {}, 3: {}}
 _POOLS_1D, _POOLS_2D, _POOLS_3D = _POOLS[1], _POOLS[2], _POOLS[3]
 _POOLS_LIMIT = 1024
 
+# What calls the operator for tensors of other types: voxpool.distributed enters DTensor here.
+CALLERS: dict[type, Callable[..., Any]] = {}
+
 
 def max_pool3d(
     input: Tensor,
@@ -202,4 +205,7 @@ def call_operator(
     arguments = canonical(dims, kernel_size, stride, padding, dilation, ceil_mode)
     if torch.onnx.is_in_onnx_export():  # ONNX has no voxpool operators
         return _onnx.max_pool(dims, input, *arguments, bool(return_indices), relu)
-    return _OPS[_operator(dims, return_indices, relu)](input, *arguments)
+    operator = _OPS[_operator(dims, return_indices, relu)]
+    if caller := CALLERS.get(type(input)):
+        return caller(dims, operator, input, *arguments)
+    return operator(input, *arguments)

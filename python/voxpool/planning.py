@@ -1,6 +1,6 @@
 """What a pooling will do, without doing it: its output size and the kernel that will run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import SupportsIndex
 
 import torch
@@ -8,6 +8,9 @@ from torch import Tensor
 
 from voxpool import _C
 from voxpool._arguments import Ints, Padding, canonical, ints
+
+# What explains tensors of other types: voxpool.distributed enters DTensor here.
+EXPLAINERS: dict[type, Callable[..., str]] = {}
 
 
 def output_size(
@@ -57,7 +60,8 @@ def explain(
 
     Args:
         input: (N, C, D, H, W) or (C, D, H, W); only its size, strides, offset and dtype are read, so a meta
-            tensor will do.
+            tensor will do. A DTensor, after ``import voxpool.distributed``, is explained for this rank: what it
+            exchanges with whom, and the kernel for its own part.
         requires_grad: explain the training call (which also keeps taps) and its backward.
         device: 'cpu' or 'cuda', no device of which need exist; by default the input's, and 'cpu' for a meta tensor.
         The others as in :func:`voxpool.max_pool3d`.
@@ -67,10 +71,14 @@ def explain(
     Raises: what the call itself would, but for elements that are not in memory, as it reads none; NotImplementedError
     for a device of another kind.
     """
+    if explainer := EXPLAINERS.get(type(input)):
+        arguments = kernel_size, stride, padding, dilation, ceil_mode, return_indices, requires_grad, device
+        return explainer(input, *arguments)
     if not isinstance(input, Tensor):
         raise TypeError(f"explain(): argument 'input' must be Tensor, not {type(input).__name__}")
-    if input.layout is not torch.strided or input.has_names():
-        names = " with names" if input.has_names() else ""
+    named = any(getattr(input, "names", ()))  # newer versions of torch than 2.11 have no named tensors
+    if input.layout is not torch.strided or named:
+        names = " with names" if named else ""
         raise NotImplementedError(f"explain: expected a strided tensor, but got a {input.layout} one{names}")
     kind = torch.device(input.device if device is None else device).type
     return _C.explain(

@@ -33,10 +33,11 @@ PRINTED = {
         "padded    [[-1.0, -3.0], [-2.0, -4.0]]",
         "network   (8, 1)",
     ],
+    "unet_sharded.py": ["pools (1, 1, 8, 24, 24) here", "one process differs by "],
     "unet_brain.py": ["white matter  Dice 0.", "picture   unet_brain.png"],
 }
 # What would take long as it stands.
-ARGUMENTS = {"unet_brain.py": ["--steps", "8"]}
+ARGUMENTS = {"unet_brain.py": ["--steps", "8"], "unet_sharded.py": ["--steps", "3"]}
 
 
 def test_no_example_is_forgotten():
