@@ -156,8 +156,6 @@ OTHER: dict[str, Callable[[Tensor], Any]] = {
     "compressed rows": _sparse(torch.sparse_csr),
     "compressed columns": _sparse(torch.sparse_csc),
     "compressed blocks": _sparse(torch.sparse_bsr),
-    # Newer versions of torch than 2.11 have no names.
-    **({"with names": lambda t: t.clone().refine_names(*"ABCDEFGH"[: t.dim()])} if hasattr(torch.Tensor, "refine_names") else {}),
     "MKL-DNN": lambda t: t.float().to_mkldnn(),
     "quantised": _quantised,
     "quantised per channel": _per_channel,
@@ -195,6 +193,9 @@ OTHER: dict[str, Callable[[Tensor], Any]] = {
     "type": lambda t: Tensor,
     "pair": lambda t: (t, t),
 }
+
+if hasattr(torch.Tensor, "refine_names"):  # which newer versions of torch than 2.11 have not
+    OTHER["with names"] = lambda t: t.clone().refine_names(*"ABCDEFGH"[: t.dim()])
 
 # Refused with an exception of their own.
 RAISING: dict[str, tuple[Callable[[Tensor], Any], type[Exception]]] = {
