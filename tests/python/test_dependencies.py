@@ -23,6 +23,7 @@ PLACES = {
     "python/voxpool/keras.py": ("keras",),
     "python/voxpool/demo": ("demo",),
     "python/voxpool/bench": ("bench-all",),
+    "python/voxpool/outofcore": ("volumes", "demo"),
     "python/voxpool": (),
     "python/examples": ("demo", "keras"),
     "benchmarks": ("models",),
@@ -33,8 +34,9 @@ USERS = {
     "expecttest": (TORCH / "testing" / "_internal", "import expecttest"),
     "onnxscript": (TORCH / "onnx", "import onnxscript"),
     "pytest-xdist": (ROOT / "Makefile", "--numprocesses"),
-    "mypy": (ROOT / "Makefile", "&& mypy"),
-    "ruff": (ROOT / "Makefile", "ruff check"),
+    "clang-format": (ROOT / "tests" / "python" / "test_lint.py", 'check("clang-format"'),
+    "mypy": (ROOT / "tests" / "python" / "test_lint.py", 'check("mypy"'),
+    "ruff": (ROOT / "tests" / "python" / "test_lint.py", 'check("ruff"'),
     "pre-commit": (ROOT / ".github" / "workflows", "pre-commit/action"),
 }
 DISTRIBUTIONS = importlib.metadata.packages_distributions()
@@ -125,8 +127,15 @@ def test_what_builds_is_bounded() -> None:
 
 def test_what_runs_in_ci_is_named_by_commit() -> None:
     """A tag can be moved to other code."""
-    for file, key in ((".github/workflows/ci.yml", "uses: .*@"), (".pre-commit-config.yaml", "rev: ")):
-        named = re.findall(rf"^ *-? {key}(.*)$", (ROOT / file).read_text(), re.MULTILINE)
-        assert len(named) > 1
-        for commit in named:
-            assert re.fullmatch(r"[0-9a-f]{40}  # v[\d.]+", commit), commit
+    named = re.findall(r"^ *-? uses: .*@(.*)$", (ROOT / ".github" / "workflows" / "ci.yml").read_text(), re.MULTILINE)
+    assert len(named) > 1
+    for commit in named:
+        assert re.fullmatch(r"[0-9a-f]{40}  # v[\d.]+", commit), commit
+
+
+def test_hooks_before_a_commit_are_the_linters_of_the_tests() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert "rev:" not in hooks
+    pins = re.findall(r"additional_dependencies: \[(.+)\]", hooks)
+    assert len(pins) > 1
+    assert set(pins) <= set(EXTRAS["test"])
