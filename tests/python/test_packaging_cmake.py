@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -90,7 +91,8 @@ def test_objects_do_not_depend_on_the_folder(tmp_path: Path) -> None:
         run("cmake", "-S", folder, "-B", folder / "build", *options, env=env)
         commands = json.loads((folder / "build" / "compile_commands.json").read_text())
         (unit,) = (command for command in commands if command["file"].endswith("/geometry.cpp"))
-        output = folder / "build" / unit["output"]
+        words = shlex.split(unit["command"])
+        output = folder / "build" / words[words.index("-o") + 1]
         output.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(unit["command"], shell=True, check=True, cwd=unit["directory"], env=env)
         found.append(output.read_bytes())
