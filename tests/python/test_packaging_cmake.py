@@ -92,7 +92,7 @@ def test_objects_do_not_depend_on_the_folder(tmp_path: Path) -> None:
         commands = json.loads((folder / "build" / "compile_commands.json").read_text())
         (unit,) = (command for command in commands if command["file"].endswith("/geometry.cpp"))
         words = shlex.split(unit["command"])
-        output = folder / "build" / words[words.index("-o") + 1]
+        output = Path(unit["directory"]) / words[words.index("-o") + 1]
         output.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(unit["command"], shell=True, check=True, cwd=unit["directory"], env=env)
         found.append(output.read_bytes())
