@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <new>
 
 #include "guarded_buffer.h"
@@ -16,6 +17,12 @@ struct Block {
   std::unique_ptr<GuardedBuffer> memory;
   size_t bytes;
 };
+
+// Kernels ask for scratch on many threads.
+std::mutex& one_at_a_time() {
+  static std::mutex mutex;
+  return mutex;
+}
 
 std::map<void*, Block>& blocks() {
   static std::map<void*, Block> all;
@@ -33,6 +40,7 @@ ScratchMemory& scratch_memory() {
 
 void* operator new(size_t bytes, std::align_val_t alignment) {
   using namespace voxpool::testing;
+  const std::lock_guard lock(one_at_a_time());
   ScratchMemory& state = scratch_memory();
   if (state.until_failure == 0) {
     state.until_failure = SIZE_MAX;
@@ -54,6 +62,7 @@ void* operator new(size_t bytes, std::align_val_t alignment) {
 
 void operator delete(void* data, std::align_val_t) noexcept {
   using namespace voxpool::testing;
+  const std::lock_guard lock(one_at_a_time());
   const auto block = blocks().find(data);
   if (block == blocks().end() || !block->second.memory->canaries_alive()) {
     std::fputs("scratch memory was overwritten, or deleted twice\n", stderr);
