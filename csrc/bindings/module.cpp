@@ -7,6 +7,7 @@
 
 #include "bindings/bind_pool.h"
 #include "bindings/subclass.h"
+#include "ops/axes.h"
 #include "ops/explain.h"
 
 // voxpool._C: what the dispatcher cannot offer. torch.ops.voxpool parses every argument at every call, which takes
@@ -17,16 +18,22 @@ namespace {
 namespace py = pybind11;
 using IntList = std::vector<int64_t>;
 
-template <class F>
-auto with_padding(const Padding& padding, F&& f) {
-  if (const auto* name = std::get_if<std::string>(&padding)) return f(PaddingMode(*name));
-  return f(std::get<IntList>(padding));
+// The padding's name; numbers go into the arguments.
+std::optional<std::string_view> take_padding(const Padding& padding, ops::Arguments& arguments) {
+  if (const auto* name = std::get_if<std::string>(&padding)) return *name;
+  arguments.padding = std::get<IntList>(padding);
+  return {};
 }
 
-IntList output_size_of(const IntList& input_size, const IntList& kernel_size, const IntList& stride,
-                       const Padding& padding, const IntList& dilation, bool ceil_mode) {
-  return with_padding(
-      padding, [&](const auto& p) { return output_size(input_size, kernel_size, stride, p, dilation, ceil_mode); });
+std::vector<std::array<int64_t, 6>> axes(const IntList& input_size, const IntList& kernel_size, const IntList& stride,
+                                         const Padding& padding, const IntList& dilation, bool ceil_mode) {
+  ops::Arguments arguments{kernel_size, stride, {}, dilation, ceil_mode};
+  const auto name = take_padding(padding, arguments);
+  std::vector<std::array<int64_t, 6>> numbers;
+  for (const Axis& a : ops::axes(input_size, arguments, name)) {
+    numbers.push_back({a.in, a.out, a.kernel, a.stride, a.pad_begin, a.dilation});
+  }
+  return numbers;
 }
 
 at::ScalarType parse_dtype(std::string name) {
@@ -46,11 +53,8 @@ std::string explain(const IntList& sizes, const IntList& strides, int64_t storag
   const at::Tensor input = storage.as_strided(sizes, strides, storage_offset);
   const at::DeviceType type = at::Device(device).type();
   ops::Arguments arguments{kernel_size, stride, {}, dilation, ceil_mode};
-  if (const auto* name = std::get_if<std::string>(&padding)) {
-    return ops::explain(input, type, arguments, *name, requires_grad, return_indices);
-  }
-  arguments.padding = std::get<IntList>(padding);
-  return ops::explain(input, type, arguments, {}, requires_grad, return_indices);
+  const auto name = take_padding(padding, arguments);
+  return ops::explain(input, type, arguments, name, requires_grad, return_indices);
 }
 
 py::dict build_info_dict() {
@@ -86,8 +90,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("explain", &explain, arg("sizes"), arg("strides"), arg("storage_offset"), arg("dtype"), arg("device"),
         arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"), arg("ceil_mode"), arg("requires_grad"),
         arg("return_indices"));
-  m.def("output_size", &output_size_of, arg("input_size"), arg("kernel_size"), arg("stride"), arg("padding"),
-        arg("dilation"), arg("ceil_mode"));
+  m.def("axes", &axes, arg("input_size"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
+        arg("ceil_mode"));
   m.def("build_info", &build_info_dict);
   m.def("cpu_capability", &cpu_capability);
   m.def("available_cpu_capabilities", &available_cpu_capabilities);

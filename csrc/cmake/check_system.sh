@@ -1,7 +1,8 @@
 #!/bin/sh
 # Checks for what PyPI cannot bring: a C++20 compiler, Python with venv and headers; for --tests GoogleTest and the
-# linters of C++; for --emulation other processors, and a compiler for one of them; for --fuzz GoogleTest and clang. Names the Debian packages that are
-# missing; as root on Debian, installs them. --print-python prints the interpreter to use.
+# linters of C++; for --fuzz GoogleTest and clang; for --emulation other processors, and a compiler for one of them.
+# Names the Debian packages that are missing; as root on Debian, installs them. --print-python prints the interpreter
+# to use.
 set -eu
 
 is_recent() {

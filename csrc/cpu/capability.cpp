@@ -9,10 +9,6 @@
 #include <stdexcept>
 #include <string>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
 namespace voxpool::cpu {
 namespace {
 

@@ -1,5 +1,6 @@
 #include <voxpool/ops.h>
 
+#include "ops/axes.h"
 #include "ops/dispatch.h"
 #include "ops/operators.h"
 
@@ -12,13 +13,10 @@ using at::Tensor;
 using ops::NamedPool;
 using ops::Pool;
 
-// Pads an input shape with one channel, as the rules for shapes are those of tensors.
-ops::Sizes<int64_t> with_channel(IntArrayRef spatial_sizes) {
-  const size_t count = spatial_sizes.size();
-  TORCH_CHECK(count >= 1 && count <= 3, "output_size: expected one to three spatial sizes, but got ", count);
-  ops::Sizes<int64_t> sizes{1};
-  sizes.append(spatial_sizes.begin(), spatial_sizes.end());
-  return sizes;
+std::vector<int64_t> outputs(const std::vector<Axis>& axes) {
+  std::vector<int64_t> lengths;
+  for (const Axis& axis : axes) lengths.push_back(axis.out);
+  return lengths;
 }
 
 }  // namespace
@@ -123,18 +121,12 @@ Tensor max_unpool1d(const Tensor& input, const Tensor& indices, IntArrayRef kern
 
 std::vector<int64_t> output_size(IntArrayRef input_size, IntArrayRef kernel_size, IntArrayRef stride,
                                  IntArrayRef padding, IntArrayRef dilation, bool ceil_mode) {
-  const ops::Sizes<int64_t> sizes = with_channel(input_size);
-  const Window window =
-      ops::parse_window({kernel_size, stride, padding, dilation, ceil_mode}, static_cast<int>(input_size.size()));
-  const ops::Sizes<int64_t> pooled = ops::pooled_sizes<int64_t>(sizes, window);
-  return {pooled.begin() + 1, pooled.end()};
+  return outputs(ops::axes(input_size, {kernel_size, stride, padding, dilation, ceil_mode}, {}));
 }
 
 std::vector<int64_t> output_size(IntArrayRef input_size, IntArrayRef kernel_size, IntArrayRef stride,
                                  const PaddingMode& padding, IntArrayRef dilation, bool ceil_mode) {
-  const auto pads = ops::named_padding<int64_t>(padding.name(), {kernel_size, stride, {}, dilation, ceil_mode},
-                                                with_channel(input_size), static_cast<int>(input_size.size()));
-  return output_size(input_size, kernel_size, stride, pads, dilation, ceil_mode);
+  return outputs(ops::axes(input_size, {kernel_size, stride, {}, dilation, ceil_mode}, padding.name()));
 }
 
 }  // namespace voxpool

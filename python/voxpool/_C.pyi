@@ -32,14 +32,16 @@ def explain(
     requires_grad: bool,
     return_indices: bool,
 ) -> str: ...
-def output_size(
+def axes(
     input_size: list[int],
     kernel_size: list[int],
     stride: list[int],
     padding: list[int] | str,
     dilation: list[int],
     ceil_mode: bool,
-) -> list[int]: ...
+) -> list[tuple[int, int, int, int, int, int]]:
+    """Per axis: rows, outputs, kernel, stride, leading padding, dilation."""
+
 def build_info() -> dict[str, object]: ...
 def cpu_capability() -> str: ...
 def available_cpu_capabilities() -> list[str]: ...

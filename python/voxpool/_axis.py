@@ -1,7 +1,7 @@
 """One pooled axis, for those who pool a volume in parts: which rows which windows read.
 
-The same six numbers and closed forms as `Axis` in csrc/core/axis.h. The number of outputs comes from the operators'
-geometry, so that no rule of sizes or rounding is written a second time.
+The same six numbers and closed forms as `Axis` in csrc/core/axis.h. The numbers come from the operators' geometry, so
+that no rule of sizes, paddings or rounding is written a second time.
 """
 
 from dataclasses import dataclass
@@ -53,23 +53,5 @@ def axes_of(
     sizes: list[int], kernel_size: Ints, stride: Ints | None, padding: Padding, dilation: Ints, ceil_mode: bool
 ) -> list[Axis]:
     """The axes of a pooling of `sizes` (1 to 3 spatial sizes). Raises what the pooling itself would."""
-    dims = len(sizes)
-    kernel, steps, pads, gaps, ceil = canonical(dims, kernel_size, stride, padding, dilation, ceil_mode)
-    outputs = _C.output_size(sizes, kernel, steps, pads, gaps, ceil)
-    kernel = _each(kernel, dims)
-    steps = _each(steps, dims) if steps else kernel
-    gaps = _each(gaps, dims)
-    axes = []
-    for i, size in enumerate(sizes):
-        span = (kernel[i] - 1) * gaps[i] + 1
-        if isinstance(pads, str):
-            # 'same', by TensorFlow's rule (tf.nn, "Notes on padding"): the odd cell goes to the end.
-            begin = max((outputs[i] - 1) * steps[i] + span - size, 0) // 2
-        else:
-            begin = pads[2 * i] if len(pads) == 2 * dims else _each(pads, dims)[i]
-        axes.append(Axis(size, outputs[i], kernel[i], steps[i], begin, gaps[i]))
-    return axes
-
-
-def _each(values: list[int], dims: int) -> list[int]:
-    return values * dims if len(values) == 1 else values
+    window = canonical(len(sizes), kernel_size, stride, padding, dilation, ceil_mode)
+    return [Axis(*numbers) for numbers in _C.axes(sizes, *window)]

@@ -86,6 +86,21 @@ def padding_of(words: list[str]) -> list[int] | str:
         raise ValueError(f"--padding takes one int, three, 'same' or 'valid', but got {' '.join(words)!r}") from None
 
 
+def positive(text: str) -> int:
+    """A count above zero, for argparse's `type`."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def refuse(command: str, reason: str | BaseException, status: int = 2) -> int:
+    """Says in one line why a command ends, and returns its exit status."""
+    lines = str(reason).splitlines() or [type(reason).__name__]
+    print(f"python -m voxpool {command}: {lines[0]}", file=sys.stderr)
+    return status
+
+
 def _print_info(as_json: bool) -> None:
     facts = voxpool.info()
     if as_json:
@@ -123,6 +138,5 @@ def _print_explanation(options: argparse.Namespace) -> int:
             )
         )
     except (RuntimeError, TypeError, ValueError) as error:
-        print(f"python -m voxpool explain: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 2
+        return refuse("explain", error)
     return 0

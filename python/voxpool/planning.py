@@ -8,6 +8,7 @@ from torch import Tensor
 
 from voxpool import _C
 from voxpool._arguments import Ints, Padding, canonical, ints
+from voxpool._axis import axes_of
 
 # What explains tensors of other types: voxpool.distributed enters DTensor here.
 EXPLAINERS: dict[type, Callable[..., str]] = {}
@@ -42,7 +43,8 @@ def output_size(
     dims = len(sizes)
     if not 1 <= dims <= 3:
         raise RuntimeError(f"output_size: input_size must have 1 to 3 spatial sizes, but got {dims}: {tuple(sizes)}")
-    return tuple(_C.output_size(sizes, *canonical(dims, kernel_size, stride, padding, dilation, ceil_mode)))
+    axes = axes_of(sizes, kernel_size, stride, padding, dilation, ceil_mode)
+    return tuple(axis.outputs for axis in axes)
 
 
 def explain(

@@ -46,3 +46,11 @@ def capability(request):
     voxpool.set_cpu_capability(request.param)
     yield request.param
     voxpool.set_cpu_capability(before)
+
+
+@pytest.fixture
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

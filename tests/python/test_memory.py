@@ -102,14 +102,6 @@ def test_the_input_is_let_go():
     assert x.grad.sum() == output.numel()
 
 
-@pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize(
     ("size", "kernel"),
     [((1, 1, 2**24, 1, 1), (2, 1, 1)), ((1, 1, 1, 2**24, 1), (1, 2, 1)), ((1, 2, 1, 1, 2**23), (1, 1, 3))],

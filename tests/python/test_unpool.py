@@ -21,15 +21,6 @@ TORCH_MODULES = {
 POOLS = {1: voxpool.nn.MaxPool1d, 2: voxpool.nn.MaxPool2d, 3: voxpool.nn.MaxPool3d}
 
 
-@pytest.fixture
-def one_thread():
-    """torch's loop is cut into pieces anywhere, so that among equal indices the last wins only with one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def gradients(dims, values, indices, arguments, g):
     """Ours and torch's, which raises for indices that are neither contiguous nor channels-last."""
     for f, i in ((UNPOOL[dims], indices), (TORCH_UNPOOL[dims], indices.contiguous())):

@@ -2,14 +2,14 @@
 
 #include "cpu/kernels/column_pass.h"
 
-// Windows of 3 x 3 that move by one element, in channels-last: the passes along w and h in one, in registers. A vector
-// of channels moves along w with all input rows that a few output rows need; the two columns it met last stay with it.
-// Each input vector is then loaded once for these output rows, where two passes would load it three times, and its
-// maximum along w three times more: the caches are what limits them.
+// Windows of 3 x 3 that move by one element, in channels-last: the passes along w and h in one, in registers. For four
+// output rows and two columns of them a vector of channels is loaded from six rows and four columns, which lie in the
+// first-level cache but for the last ones. Two passes write the maxima along w to a ring and load each three times
+// again: the traffic between the caches is what limits them.
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
-constexpr int slide_rows = 4;  // output rows at once: two columns of six rows take 12 registers
+constexpr int slide_rows = 4;  // output rows at once: the maxima along w of two columns take 12 registers
 
 // The rows and columns of a tile of the output, and one plane of the input.
 template <class E>

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxpool.cli import positive, refuse
+
 if TYPE_CHECKING:
     from voxpool.bench.cases import Case
     from voxpool.bench.run import Effort
@@ -28,11 +30,11 @@ def main(arguments: Sequence[str]) -> int:
     needed = ["rich"] + ["matplotlib"] * (options.chart is not None)
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        return _refuse(f"missing {', '.join(missing)}: pip install 'voxpool[bench]'")
+        return refuse("bench", f"missing {', '.join(missing)}: pip install 'voxpool[bench]'")
     try:
         return _bench(options)
     except BenchError as error:
-        return _refuse(str(error))
+        return refuse("bench", error)
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -159,7 +161,7 @@ def _own_case(options: argparse.Namespace) -> "Case | None":
     try:
         _explanation(case)
     except RuntimeError as error:
-        raise BenchError(str(error).splitlines()[0]) from None
+        raise BenchError(str(error)) from None
     return case
 
 
@@ -232,19 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     operations = ("forward", "forward_taps", "indices", "backward", "training")
     parser.add_argument("--operation", choices=operations, default="forward", help="default: %(default)s")
     parser.add_argument("--peers", metavar="A,B", help="instead of all that are installed")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="default: torch's number")
+    parser.add_argument("--threads", type=positive, metavar="N", help="default: torch's number")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the results")
     parser.add_argument("--chart", type=Path, metavar="PATH", help="draw them, as .png or .svg")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-def _refuse(reason: str) -> int:
-    print(f"python -m voxpool bench: {reason}", file=sys.stderr)
-    return 2

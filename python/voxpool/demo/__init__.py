@@ -3,10 +3,11 @@
 import argparse
 import importlib.util
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from voxpool.cli import refuse
 
 if TYPE_CHECKING:
     from voxpool.demo.volume import Volume
@@ -19,17 +20,17 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(list(arguments))
     missing = [name for name in _needed(options.volume) if importlib.util.find_spec(name) is None]
     if missing:
-        return _refuse(f"missing {', '.join(missing)}: pip install 'voxpool[demo]'")
+        return refuse("demo", f"missing {', '.join(missing)}: pip install 'voxpool[demo]'")
     problem = _unwritable(options.out)
     if problem:
-        return _refuse(problem)
+        return refuse("demo", problem)
 
     from voxpool.demo import volume
 
     try:
         chosen = volume.load(options.volume)
     except volume.DemoError as error:
-        return _refuse(str(error))
+        return refuse("demo", error)
     return _run(volume.halved(chosen) if options.quick else chosen, options.out, options.quick)
 
 
@@ -106,8 +107,3 @@ def _unwritable(out: Path) -> str:
     if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
         return f"{out}: cannot be written"
     return ""
-
-
-def _refuse(reason: str) -> int:
-    print(f"python -m voxpool demo: {reason}", file=sys.stderr)
-    return 2

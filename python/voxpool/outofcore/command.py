@@ -1,14 +1,13 @@
 """python -m voxpool pool: pools a volume in a file into another file."""
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from voxpool.cli import padding_of
+from voxpool.cli import padding_of, positive, refuse
 from voxpool.outofcore import DEFAULT_MEMORY, job
 
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
             options.channels_last,
         )
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        return _say(_line(error), 2)
+        return refuse("pool", error)
     return _run(prepared, options.restart)
 
 
@@ -44,11 +43,11 @@ def _run(prepared: job.Job, restart: bool) -> int:
     try:
         done = pool.run(prepared, restart, progress.watcher(show=True))
     except KeyboardInterrupt:
-        return _say("interrupted; the same command goes on with what is done, --restart forgets it", 130)
+        return refuse("pool", "interrupted; the same command goes on with what is done, --restart forgets it", 130)
     except FileExistsError as error:
-        return _say(_line(error), 2)
+        return refuse("pool", error)
     except (OSError, RuntimeError, ValueError) as error:
-        return _say(_line(error), 1)
+        return refuse("pool", error, 1)
     seconds = time.perf_counter() - began
     for result, level in zip(prepared.files.results, prepared.levels, strict=True):
         print(f"{result}  {' × '.join(map(str, level.pooled_sizes(prepared.volume.spatial)))}  {prepared.volume.dtype}")
@@ -83,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--memory", type=_bytes, default=DEFAULT_MEMORY, metavar="SIZE", help="as 512M or 2G (default: 256M)"
     )
-    parser.add_argument("--threads", type=_positive, default=None, metavar="N", help="default: torch's choice")
+    parser.add_argument("--threads", type=positive, default=None, metavar="N", help="default: torch's choice")
     parser.add_argument("--restart", action="store_true", help="forget what an interrupted run has left")
     return parser
 
@@ -91,19 +90,3 @@ def _parser() -> argparse.ArgumentParser:
 def _bytes(text: str) -> int:
     unit = _UNITS.get(text[-1:].upper())
     return int(text[:-1]) * unit if unit else int(text)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _say(reason: str, status: int) -> int:
-    print(f"python -m voxpool pool: {reason}", file=sys.stderr)
-    return status
