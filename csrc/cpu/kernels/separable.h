@@ -46,8 +46,7 @@ class Separable {
                         2 * lanes<Lane>),
         narrow_(track != Track::taps_in_any_order && layout == Layout::channels_last &&
                 columns_are_narrow<E>(g_.w(), channels_, plan.columns, p_.input_strides.w)),
-        slides_(track == Track::values && layout == Layout::channels_last && !narrow_ &&
-                can_slide<E>(g_, p_.input_strides)),
+        slides_(track == Track::values && !narrow_ && can_slide<E>(g_, layout, p_.input_strides)),
         reduce_to_row_(select_reduce_columns<E, track, Reduced>(layout, g_.w(), narrow_)),
         reduce_to_output_(select_reduce_columns<E, track, Output>(layout, g_.w(), narrow_)),
         scratch_(scratch_bytes()),
@@ -60,8 +59,8 @@ class Separable {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
     if (slides_) {
       // What rows in the padding hold: those of a tile, with the columns beside it.
-      lowest_row_ = scratch_.template take<Raw>((plan.columns + 2) * channels_);
-      std::fill_n(lowest_row_, (plan.columns + 2) * channels_, E::raw_lowest);
+      lowest_row_ = scratch_.template take<Raw>(lowest_capacity());
+      std::fill_n(lowest_row_, lowest_capacity(), E::raw_lowest);
     }
     if constexpr (tracks_taps(track)) {
       final_codes_ = scratch_.template take<uint8_t>(strip_capacity_);
@@ -86,10 +85,12 @@ class Separable {
         RowRing<E>::bytes(g_.h().in, row_slots(), row_capacity_, tracks_taps(track)) +
         RowRing<E>::bytes(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track));
     if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
-    if (slides_) bytes += Scratch::bytes_for<Raw>((plan_.columns + 2) * channels_);
+    if (slides_) bytes += Scratch::bytes_for<Raw>(lowest_capacity());
     if constexpr (tracks_taps(track)) bytes += Scratch::bytes_for<uint8_t>(strip_capacity_);
     return bytes;
   }
+
+  int64_t lowest_capacity() const { return (plan_.columns + 2) * channels_ + 2 * lanes<Raw>; }
 
   // Channels-last vectors that reach past the last channel are overwritten by the next column.
   Stores stores_of(const void* results, int64_t size) const {
@@ -210,7 +211,7 @@ class Separable {
     if (plane_ring_.holds(plane, plane)) return;
     plane_ring_.put(plane, plane);
     if constexpr (knows_windows && track == Track::values) {
-      if (slides_) return slide_plane(slide(t, plane), Reduced{plane_ring_.row(plane)});
+      if (slides_) return slide_to(t, plane, ToPlane<E>{plane_ring_.row(plane).values});
     }
     for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
       rows = h_together_ ? alike(t, oh) : mergeable(t, oh);
@@ -223,9 +224,16 @@ class Separable {
     }
   }
 
-  Slide<E> slide(const Tile& t, int64_t plane) const {
+  // The rows of one input plane, reduced along w and h.
+  template <class Sink>
+  void slide_to(const Tile& t, int64_t plane, const Sink& sink) const {
     const Strides& in = p_.input_strides;
-    return {g_.h(), g_.w(), t.h, t.w, channels_, input_row(plane, 0), in.h, in.d, lowest_row_};
+    const Slide<E> slide{g_.h(), g_.w(), t.h, t.w, channels_, input_row(plane, 0), in.h, in.d, lowest_row_};
+    if (layout_ == Layout::channels_first) {
+      if constexpr (slides_along_columns) slide_plane<E, Layout::channels_first>(slide, sink);
+    } else {
+      slide_plane<E, Layout::channels_last>(slide, sink);
+    }
   }
 
   void merge_planes(const Tile& t, int64_t od) {
@@ -238,7 +246,7 @@ class Separable {
         plane_ring_.put(last, last);
         const auto before = [&](int i) { return plane_ring_.row(planes.position + i * g_.d().dilation).values; };
         return finish_rows(t, od, t.h.begin, t.h.size(), [&](const Output& to) {
-          slide_plane(slide(t, last), ThroughLastPlane<E>{Reduced{plane_ring_.row(last)}, before(0), before(1), to});
+          slide_to(t, last, ThroughLastPlane<E>{{plane_ring_.row(last).values}, before(0), before(1), to});
         });
       }
     }
