@@ -98,7 +98,8 @@ fuzz: install
 
 # The Python tests of what is compiled, with an instrumented copy of the package in front of the installed one. Python
 # itself is not instrumented, so the runtimes come first; libstdc++ with them, whose exceptions they watch. torch and
-# NumPy free in one library what another allocated; what Python never frees is no leak.
+# NumPy free in one library what another allocated; what Python never frees is no leak; tests ask for memory that there is
+# not, and for a signal.
 SANITIZED = build/sanitize-python
 SANITIZED_PACKAGE = $(SANITIZED)/package
 NOT_SANITIZED = bench* cli* compile* cuda* demo* enable_tracing* examples* keras* leaks* memory* networks* onnx* packaging* \
@@ -111,7 +112,8 @@ sanitize-python: install
 	rm -rf $(SANITIZED_PACKAGE) && mkdir -p $(SANITIZED_PACKAGE)
 	cp -r python/voxpool $(SANITIZED_PACKAGE) && cmake --install $(SANITIZED) --prefix $(SANITIZED_PACKAGE)/voxpool > /dev/null
 	LD_PRELOAD="$$(for name in asan ubsan stdc++; do $${CXX:-c++} -print-file-name=lib$$name.so; done | tr '\n' ' ')" \
-	ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED_PACKAGE) \
+	ASAN_OPTIONS=detect_leaks=0:alloc_dealloc_mismatch=0:allocator_may_return_null=1:handle_segv=0 \
+	UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED_PACKAGE) \
 	$(PY) -m pytest --numprocesses 2 --dist loadgroup $(NOT_SANITIZED:%=--ignore-glob='*/test_%')
 
 # valgrind knows no AVX-512, which its processor therefore does not have.
