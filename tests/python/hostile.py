@@ -118,6 +118,11 @@ def _limited() -> None:
 
 
 def _child(cases: Sequence[Case], pipe: int) -> None:
+    import torch
+
+    # As every child of a fork has to. Without it, torch's threads of autograd, which a fake tensor starts, may meet the
+    # thread pool of the parent.
+    torch.set_num_threads(1)
     _limited()
     for case in cases:
         signal.alarm(SECONDS)
