@@ -21,6 +21,7 @@ namespace {
 
 void at_once(int threads, const std::function<void(int)>& work) {
   std::vector<std::thread> all;
+  all.reserve(threads);
   for (int i = 0; i < threads; ++i) all.emplace_back(work, i);
   for (std::thread& thread : all) thread.join();
 }
@@ -157,6 +158,7 @@ TEST(Threads, ManyPoolWhileTheInstructionSetChanges) {
   const std::string_view before = cpu::name_of(cpu::capability());
   const std::vector<Work> all = works();
   std::vector<Work::Results> expected;
+  expected.reserve(all.size());
   for (const Work& work : all) expected.push_back(work.run(1));
 
   std::atomic<bool> done{false};

@@ -199,7 +199,8 @@ VOXPOOL_INLINE void gather_row_of(const ColumnsFirst& columns, const GradientRow
   const int64_t after = (W::stride - 1 + w.pad_begin) / W::stride, end = ceil_div(w.in, W::stride);
   GradientRow<T> copies[fixed == 0 ? 1 : fixed];
   for (int i = 0; i < fixed; ++i) copies[i] = given.rows[i];
-  const GradientRow<T>* const rows = fixed == 0 ? given.rows : copies;
+  const GradientRow<T>* rows = given.rows;
+  if constexpr (fixed > 0) rows = copies;
   const int count = fixed == 0 ? given.count : fixed;
   for (int64_t m = 0; m < end; m += together) {
     if (m >= before && m + together - 1 + after < w.out) {

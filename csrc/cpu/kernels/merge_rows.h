@@ -98,7 +98,8 @@ void merge_rows_of(const Merge<E> given, const Sink sink) {
   constexpr int n = lanes<typename E::Lane>;
   RowTap<E> copies[fixed == 0 ? 1 : fixed];
   for (int t = 0; t < fixed; ++t) copies[t] = given.taps[t];
-  const RowTap<E>* taps = fixed == 0 ? given.taps : copies;
+  const RowTap<E>* taps = given.taps;
+  if constexpr (fixed > 0) taps = copies;
   const int count = fixed == 0 ? given.count : fixed;
   for (int64_t row = 0; row < given.rows; ++row) {
     const int64_t from = row * given.tap_step;
