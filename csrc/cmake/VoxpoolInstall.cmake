@@ -7,7 +7,8 @@ set(package_dir share/cmake/voxpool)
 # anywhere, so there the library names the torch it was built for.
 if(VOXPOOL_BUILD_PYTHON)
   set_target_properties(voxpool PROPERTIES INSTALL_RPATH "$ORIGIN/../../torch/lib")
-  set_target_properties(_C PROPERTIES INSTALL_RPATH "$ORIGIN/lib:$ORIGIN/../torch/lib")
+  # A path that is replaced when the module is installed leaves its length behind, that of the folder of the build.
+  set_target_properties(_C PROPERTIES INSTALL_RPATH "$ORIGIN/lib:$ORIGIN/../torch/lib" BUILD_WITH_INSTALL_RPATH ON)
   if(VOXPOOL_WITH_CUDA)
     foreach(library IN LISTS VOXPOOL_CUDA_RUNTIME)
       get_filename_component(folder ${library} DIRECTORY)
