@@ -197,7 +197,7 @@ VOXPOOL_INLINE void gather_row_of(const ColumnsFirst& columns, const GradientRow
   constexpr int together = W::blocks * lanes<typename GradientLanes<T>::Lane>;
   const int64_t before = floor_div(w.reach() - w.pad_begin, W::stride);
   const int64_t after = (W::stride - 1 + w.pad_begin) / W::stride, end = ceil_div(w.in, W::stride);
-  GradientRow<T> copies[fixed == 0 ? 1 : fixed];
+  GradientRow<T> copies[fixed + (fixed == 0)];  // at least one
   for (int i = 0; i < fixed; ++i) copies[i] = given.rows[i];
   const GradientRow<T>* rows = given.rows;
   if constexpr (fixed > 0) rows = copies;

@@ -96,7 +96,7 @@ struct Merge {
 template <class E, Track track, int fixed, class Sink>
 void merge_rows_of(const Merge<E> given, const Sink sink) {
   constexpr int n = lanes<typename E::Lane>;
-  RowTap<E> copies[fixed == 0 ? 1 : fixed];
+  RowTap<E> copies[fixed + (fixed == 0)];  // at least one
   for (int t = 0; t < fixed; ++t) copies[t] = given.taps[t];
   const RowTap<E>* taps = given.taps;
   if constexpr (fixed > 0) taps = copies;
