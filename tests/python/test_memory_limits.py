@@ -1,5 +1,6 @@
 """Large tensors: how far the memory of the process rises, and what happens where it must not rise far enough."""
 
+import gc
 import json
 import os
 import re
@@ -28,21 +29,29 @@ def status(field):
 def rise(call):
     """Bytes by which resident memory rose at most during call(), and the result. Pages of libraries, which the system
     reads and drops as it likes, are left out."""
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the peak begins anew
-    before, code = status("VmRSS"), status("RssFile")
-    result = call()
-    return status("VmHWM") - before - (status("RssFile") - code), result
+    # What other tests of this process left in cycles would be freed at any moment, and hide as much of the rise.
+    gc.collect()
+    gc.disable()
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")  # the peak begins anew
+        before, code = status("VmRSS"), status("RssFile")
+        result = call()
+        return status("VmHWM") - before - (status("RssFile") - code), result
+    finally:
+        gc.enable()
 
 
 def assert_rise(call, *kept):
     """The memory that call() takes is that of its result, which it returns, and of some tensors beside it."""
-    risen, result = rise(call)
-    results = result if isinstance(result, tuple) else (result,)
-    expected = nbytes(*results, *kept)
-    assert risen < expected + SLACK
-    # Results are in memory: with less, the peak would not have been measured.
-    assert risen > nbytes(*results) - SLACK
+    for _ in range(3):
+        result = None
+        risen, result = rise(call)
+        taken = nbytes(*(result if isinstance(result, tuple) else (result,)))
+        # The result is in memory: where less rose, another thread freed memory meanwhile, and the peak is not known.
+        if risen > taken - SLACK:
+            break
+    assert taken - SLACK < risen < taken + nbytes(*kept) + SLACK
     return result
 
 
