@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace voxpool::cpu {
 namespace {
@@ -15,6 +16,34 @@ int64_t even_share(int64_t total, int64_t most) { return ceil_div(total, ceil_di
 // Lanes of short rows that are worth a call, and those that a row takes in a ring beside its own.
 constexpr int64_t lanes_at_once = 2048;
 constexpr int64_t spare_lanes = 32;
+
+int64_t rounded_up(int64_t rows, int64_t step, int64_t most) {
+  return rows > step ? std::min(ceil_div(rows, step) * step, most) : rows;
+}
+
+// Whole volumes where there are enough of them for the threads. Else pieces along d and h, which read their common halo
+// twice: as many of each as let the thread with most of them read the fewest rows. `plan_of(planes, rows)` counts them.
+template <class PlanOf>
+Plan cut_for_threads(const Geometry& g, const Plan& whole, int64_t step, int64_t threads, const PlanOf& plan_of) {
+  const int64_t wanted = threads * pieces_per_thread;
+  if (whole.units >= wanted || whole.units == 0) return whole;
+  Plan best = whole;
+  double fewest = std::numeric_limits<double>::infinity();
+  for (int64_t chunks = 1; chunks <= std::min(wanted, g.d().out); ++chunks) {
+    const int64_t planes = ceil_div(g.d().out, chunks);
+    for (const int64_t pieces : {threads, wanted}) {
+      const int64_t strips = std::clamp<int64_t>(ceil_div(pieces, whole.units * chunks), 1, whole.rows);
+      const Plan plan = plan_of(planes, rounded_up(ceil_div(whole.rows, strips), step, whole.rows));
+      const double rows_read = static_cast<double>(ceil_div(plan.units, threads)) *
+                               static_cast<double>(input_planes(g.d(), plan.planes)) *
+                               static_cast<double>(input_planes(g.h(), plan.rows));
+      if (rows_read > fewest) continue;
+      fewest = rows_read;
+      best = plan;
+    }
+  }
+  return best;
+}
 
 }  // namespace
 
@@ -41,14 +70,15 @@ Rings rings(const Geometry& g) {
           rows_together_along_d(g) || g.d().kernel == 1 ? 0 : spanned(g.d())};
 }
 
-Plan plan_tiles(const Geometry& g, Layout layout, int64_t lane_bytes, int64_t threads, int64_t budget) {
+Plan plan_tiles(const Geometry& g, Layout layout, const KeptRows& kept, int64_t threads, int64_t budget) {
   const int64_t volumes = g.batch * (layout == Layout::channels_first ? g.channels : 1);
-  const int64_t column_bytes = lane_bytes * (layout == Layout::channels_first ? 1 : g.channels);
-  const Rings ring = rings(g);
+  const int64_t column_bytes = kept.lane_bytes * (layout == Layout::channels_first ? 1 : g.channels);
+  const Rings& ring = kept.rings;
+  const int64_t step = kept.rows_at_once;
 
   // Whole rows stream best: channels-last k3 s2 took a third longer in tiles of half the width. Yet tiles read their
   // common halo twice, so below two rows the width gives way.
-  const int64_t few_rows = std::min<int64_t>(g.h().out, 2);
+  const int64_t few_rows = std::min(g.h().out, std::max<int64_t>(step, 2));
   const int64_t kept_rows = ring.rows + ring.planes * few_rows;
   const int64_t most_columns = budget / (column_bytes * std::max<int64_t>(kept_rows, 1));
   const int64_t columns = even_share(g.w().out, std::max<int64_t>(most_columns, std::min<int64_t>(g.w().out, 16)));
@@ -56,20 +86,16 @@ Plan plan_tiles(const Geometry& g, Layout layout, int64_t lane_bytes, int64_t th
   const int64_t row_bytes = columns * column_bytes;
   const int64_t spare = budget - ring.rows * row_bytes;
   const int64_t most_rows = ring.planes == 0 ? g.h().out : std::max(spare / (ring.planes * row_bytes), few_rows);
-  int64_t rows = even_share(g.h().out, most_rows);
+  const int64_t share = even_share(g.h().out, most_rows > step ? most_rows / step * step : most_rows);
+  const int64_t rows = rounded_up(share, step, g.h().out);
 
-  const int64_t wanted = threads > 1 ? threads * pieces_per_thread : 1;
-  const int64_t pieces = volumes * ceil_div(g.w().out, columns) * ceil_div(g.h().out, rows);
-  const int64_t chunks = std::clamp<int64_t>(ceil_div(wanted, std::max<int64_t>(pieces, 1)), 1, g.d().out);
-  const int64_t planes = ceil_div(g.d().out, chunks);
-  if (pieces * chunks < threads) {
-    const int64_t strips = std::min(ceil_div(wanted, std::max<int64_t>(pieces * chunks, 1)), rows);
-    rows = ceil_div(rows, strips);
-  }
-
-  const int64_t units =
-      volumes * ceil_div(g.d().out, planes) * ceil_div(g.h().out, rows) * ceil_div(g.w().out, columns);
-  return {.units = units, .planes = planes, .rows = rows, .columns = columns};
+  const int64_t volumes_and_columns = volumes * ceil_div(g.w().out, columns);
+  const auto plan_of = [&](int64_t planes, int64_t rows) {
+    const int64_t units = volumes_and_columns * ceil_div(g.d().out, planes) * ceil_div(g.h().out, rows);
+    return Plan{.units = units, .planes = planes, .rows = rows, .columns = columns};
+  };
+  const Plan whole = plan_of(g.d().out, rows);
+  return threads > 1 ? cut_for_threads(g, whole, step, threads, plan_of) : whole;
 }
 
 int64_t rows_at_once(const Plan& plan, int64_t channels) {

@@ -29,9 +29,16 @@ Rings rings(const Geometry& geometry);
 // the system, 256 KiB where it does not tell.
 int64_t scratch_budget();
 
-// Tiles as large as keep the rings within `budget` bytes, and enough of them for `threads`. `lane_bytes` is what one
-// output element costs in a ring.
-Plan plan_tiles(const Geometry& geometry, Layout layout, int64_t lane_bytes, int64_t threads, int64_t budget);
+// What a kernel keeps of a tile: rows and planes, `lane_bytes` for an element of them. It works best where the rows of
+// a tile are a multiple of `rows_at_once`.
+struct KeptRows {
+  Rings rings;
+  int64_t lane_bytes;
+  int64_t rows_at_once = 1;
+};
+
+// Tiles as large as leave what is kept of them within `budget` bytes, and enough of them for `threads`.
+Plan plan_tiles(const Geometry& geometry, Layout layout, const KeptRows& kept, int64_t threads, int64_t budget);
 
 // How many rows of such a tile, of `channels` lanes per column, are worth one call: as many as make a few KiB.
 int64_t rows_at_once(const Plan& plan, int64_t channels);

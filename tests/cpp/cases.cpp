@@ -47,6 +47,8 @@ std::vector<Case> named_cases() {
        64,
        {5, 6, 5},
        {{axis(2, 1, 1, 0, 1), axis(3, 1, 2, 0, 1), axis(3, 1, 0, 2, 1)}, false, PaddingRule::pairs, 3}},
+      {2, 64, {3, 6, 7}, plane(k3s1)},
+      {1, 3, {2, 10, 37}, {{axis(1, 2, 0, 0, 1), k3s1, axis(3, 1, 0, 0, 1)}, false, PaddingRule::pairs, 3}},
       {2, 70, {9, 4, 5}, cube(k3s2)},  // a group of channels and a part of one
       {1, 18, {9, 3, 2}, cube(axis(2, 3, 0, 0, 1))},
       {1, 2, {7, 11, 211}, cube(axis(3, 3, 0, 0, 1))},
@@ -79,6 +81,25 @@ std::vector<Case> named_cases() {
                    2,
                    {5, 6, 30},
                    {{axis(2, 2, 0, 1, 1), axis(3, 2, 1, 0, 1), axis(2, 1, 0, 1, 1)}, false, PaddingRule::pairs, 3}});
+  return cases;
+}
+
+std::vector<Case> sliding_cases() {
+  std::vector<Case> cases;
+  for (const int64_t begin : {0, 1, 2}) {
+    for (const int64_t end : {0, 1, 2}) {
+      for (const int64_t depth : {1, 2, 3, 4, 5, 8}) {
+        if (depth + begin + end < 3) continue;
+        const auto i = static_cast<int64_t>(cases.size());
+        const int64_t heights[] = {3, 4, 5, 7, 10}, widths[] = {2, 5, 16, 33};
+        const Window window{{axis(3, 1, begin, end, 1), axis(3, 1, i % 3, i / 3 % 3, 1), axis(3, 1, i % 2, 1, 1)},
+                            false,
+                            PaddingRule::pairs,
+                            3};
+        cases.push_back({1, i % 4 == 0 ? 64 : 2, {depth, heights[i % 5], widths[i % 4]}, window});
+      }
+    }
+  }
   return cases;
 }
 

@@ -21,10 +21,11 @@ inline constexpr int64_t smallest_copies = 16 * 1024;
 
 inline Plan plan_of(const Variant<Forward>& variant, const Forward& p, int64_t threads, Tiles tiles) {
   const std::string_view name = variant.name;
-  if (tiles == Tiles::smallest && name.starts_with("separable")) {
-    const bool last = name.ends_with("channels_last");
+  const bool sliding = name.starts_with("sliding");
+  if (tiles == Tiles::smallest && (sliding || name.starts_with("separable"))) {
     const Geometry g = cpu::in_memory_order(p).problem.geometry;
-    return cpu::plan_tiles(g, last ? cpu::Layout::channels_last : cpu::Layout::channels_first, 5, threads, 64);
+    const cpu::Layout layout = name.ends_with("last") ? cpu::Layout::channels_last : cpu::Layout::channels_first;
+    return cpu::plan_tiles(g, layout, {sliding ? cpu::Rings{0, 2} : cpu::rings(g), 5}, threads, 64);
   }
   if (tiles == Tiles::smallest && name.starts_with("transposed")) {
     const int64_t bytes = static_cast<int64_t>(size_of(p.dtype));

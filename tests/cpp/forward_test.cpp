@@ -49,6 +49,19 @@ TEST(Forward, TilesOfTheSmallestSizeGiveTheSameResult) {
   }
 }
 
+TEST(Forward, WindowsThatMoveByOneElementEqualBruteForceInEveryPadding) {
+  int runs = 0;
+  uint32_t seed = 700;
+  for (const Case& c : sliding_cases()) {
+    for (const Order order : {Order::channels_first, Order::channels_last}) {
+      for (const Tiles tiles : {Tiles::own, Tiles::smallest}) {
+        compare_forward(c, order, ++seed, cpu_runners<Forward>(tiles), &runs);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
 TEST(Forward, EveryVariantEqualsBruteForceOnRandomCases) {
   int runs = 0;
   uint32_t seed = 1000;

@@ -12,6 +12,8 @@ using cpu::Tile;
 
 constexpr int64_t budget = int64_t{256} * 1024;
 
+cpu::KeptRows kept(const Geometry& g) { return {cpu::rings(g), 5}; }
+
 std::vector<Case> cases() {
   std::vector<Case> all = named_cases();
   const std::vector<Case> random = random_cases(400, 3);
@@ -48,7 +50,7 @@ TEST(TilePlan, TilesCoverEveryOutputOnce) {
     const Geometry g = c.geometry();
     for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
       for (const int64_t threads : {1, 2, 16, 200}) {
-        const Plan plan = cpu::plan_tiles(g, layout, 5, threads, budget);
+        const Plan plan = cpu::plan_tiles(g, layout, kept(g), threads, budget);
         std::vector<Tile> tiles;
         // Every unit as the first of a run of one to three, as threads get them.
         for (int64_t unit = 0; unit < plan.units;) {
@@ -84,17 +86,40 @@ TEST(TilePlan, ASingleVolumeIsSharedByAllThreads) {
   Window k3;
   for (WindowAxis& a : k3.axes) a = {3, 2, 1, 1, 1};
   const Geometry g = make_geometry(1, 1, {256, 256, 256}, k3);
-  EXPECT_GE(cpu::plan_tiles(g, Layout::channels_first, 5, 16, budget).units, 16);
+  EXPECT_GE(cpu::plan_tiles(g, Layout::channels_first, kept(g), 16, budget).units, 16);
   EXPECT_GE(cpu::plan_gather(g, Layout::channels_first, 4, 16, budget).units, 16);
   const Geometry flat = make_geometry(1, 1, {1, 512, 512}, k3);
-  EXPECT_GE(cpu::plan_tiles(flat, Layout::channels_first, 5, 16, budget).units, 16);
+  EXPECT_GE(cpu::plan_tiles(flat, Layout::channels_first, kept(flat), 16, budget).units, 16);
+}
+
+// Pieces of one volume read their common halo twice: cut along d and h, they read fewer rows than cut along d alone.
+TEST(TilePlan, ThreadsReadFewRowsTwice) {
+  Window k3;
+  for (WindowAxis& a : k3.axes) a = {3, 1, 1, 1, 1};
+  const Geometry g = make_geometry(1, 64, {8, 28, 28}, k3);
+  const Plan plan = cpu::plan_tiles(g, Layout::channels_last, kept(g), 2, 2 * budget);
+  const int64_t rows_read = plan.units * (plan.planes + 2) * (plan.rows + 2);
+  EXPECT_GE(plan.units, 2);
+  EXPECT_LT(rows_read, 2 * 8 * 28);  // planes one by one: 8 * 3 * 28
+}
+
+TEST(TilePlan, TilesHaveAsManyRowsAsAreTakenAtOnce) {
+  Window k3;
+  for (WindowAxis& a : k3.axes) a = {3, 1, 1, 1, 1};
+  for (const int64_t height : {3, 4, 7, 56, 57, 112}) {
+    const Geometry g = make_geometry(2, 64, {16, height, 112}, k3);
+    for (const int64_t threads : {1, 2, 16}) {
+      const Plan plan = cpu::plan_tiles(g, Layout::channels_last, {{0, 2}, 4, 4}, threads, budget);
+      EXPECT_TRUE(plan.rows % 4 == 0 || plan.rows == height || plan.rows < 4) << height << ' ' << plan.rows;
+    }
+  }
 }
 
 TEST(TilePlan, RingsStayInTheScratchBudget) {
   for (const Case& c : cases()) {
     const Geometry g = c.geometry();
     const cpu::Rings r = cpu::rings(g);
-    const Plan plan = cpu::plan_tiles(g, Layout::channels_first, 5, 4, budget);
+    const Plan plan = cpu::plan_tiles(g, Layout::channels_first, kept(g), 4, budget);
     const int64_t bytes = (r.rows + r.planes * plan.rows) * plan.columns * 5;
     // Narrow tiles are allowed to be larger than the budget: 16 columns, and 2 rows where there are as many.
     const int64_t smallest = (r.rows + r.planes * std::min<int64_t>(g.h().out, 2)) * 16 * 5;

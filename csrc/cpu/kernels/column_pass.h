@@ -6,9 +6,26 @@
 #include "cpu/kernels/narrow_columns.h"
 #include "cpu/tile_plan.h"
 
-// What the pass along w works on: rows as they lie in memory, and where their vectors may be read.
+// What the pass along w works on: rows as they lie in memory, and where their vectors may be read and written.
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
+
+// Whether a row of the output is one run of memory.
+VOXPOOL_INLINE bool has_dense_rows(const Forward& p, Layout layout) {
+  const Strides& out = p.output_strides;
+  return layout == Layout::channels_first ? out.w == 1 : out.w == p.geometry.channels && out.c == 1;
+}
+
+// How to store results of `size` bytes. Channels-last vectors that reach past the last channel are overwritten by the
+// next column.
+VOXPOOL_INLINE Stores stores_of(const Forward& p, Layout layout, const Plan& plan, const void* results, int64_t size) {
+  const Strides& out = p.output_strides;
+  const bool first = layout == Layout::channels_first;
+  const int64_t column = (first ? 1 : p.geometry.channels) * size;
+  if (!p.stream || !has_dense_rows(p, layout) || (!first && column % vector_bytes != 0)) return Stores::cached;
+  return stream_stores(results, out.n * size, out.d * size, out.h * size, first ? out.c * size : column,
+                       p.geometry.w().out * column, plan.columns * column);
+}
 
 // How far ahead of the row stream lines are asked for: the best over k2 s2 and k3 s2 from memory, in both layouts.
 constexpr int64_t prefetch_bytes = 8192;

@@ -5,7 +5,6 @@
 
 #include "cpu/kernels/reduce_columns.h"
 #include "cpu/kernels/row_ring.h"
-#include "cpu/kernels/slide_window.h"
 #include "cpu/kernels/tap_offsets.h"
 #include "cpu/memory_order.h"
 #include "cpu/tile_plan.h"
@@ -35,10 +34,9 @@ class Separable {
         h_together_(rows_together_along_h(g_)),
         d_together_(rows_together_along_d(g_)),
         channels_(layout == Layout::channels_first ? 1 : g_.channels),
-        dense_output_(p_.output_strides.w == channels_ &&
-                      (layout == Layout::channels_first || p_.output_strides.c == 1)),
-        value_stores_(stores_of(p_.output, sizeof(Raw))),
-        index_stores_(stores_of(p_.indices, sizeof(int64_t))),
+        dense_output_(has_dense_rows(p_, layout)),
+        value_stores_(stores_of(p_, layout, plan, p_.output, sizeof(Raw))),
+        index_stores_(stores_of(p_, layout, plan, p_.indices, sizeof(int64_t))),
         rows_at_once_(cpu::rows_at_once(plan, channels_)),
         every_row_counts_(std::gcd(g_.h().dilation, g_.h().stride) == 1 && g_.h().kernel >= g_.h().stride),
         row_capacity_(plan.columns * channels_ + 2 * lanes<Lane>),
@@ -46,7 +44,6 @@ class Separable {
                         2 * lanes<Lane>),
         narrow_(track != Track::taps_in_any_order && layout == Layout::channels_last &&
                 columns_are_narrow<E>(g_.w(), channels_, plan.columns, p_.input_strides.w)),
-        slides_(track == Track::values && !narrow_ && can_slide<E>(g_, layout, p_.input_strides)),
         reduce_to_row_(select_reduce_columns<E, track, Reduced>(layout, g_.w(), narrow_)),
         reduce_to_output_(select_reduce_columns<E, track, Output>(layout, g_.w(), narrow_)),
         scratch_(scratch_bytes()),
@@ -57,11 +54,6 @@ class Separable {
         row_ring_(g_.h().in, row_slots(), row_capacity_, tracks_taps(track), scratch_),
         plane_ring_(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track), scratch_) {
     if (!dense_output_) final_values_ = scratch_.template take<Raw>(row_capacity_);
-    if (slides_) {
-      // What rows in the padding hold: those of a tile, with the columns beside it.
-      lowest_row_ = scratch_.template take<Raw>(lowest_capacity());
-      std::fill_n(lowest_row_, lowest_capacity(), E::raw_lowest);
-    }
     if constexpr (tracks_taps(track)) {
       final_codes_ = scratch_.template take<uint8_t>(strip_capacity_);
       tap_offsets_ = TapOffsets(g_, p_.code, index_step_);
@@ -85,20 +77,8 @@ class Separable {
         RowRing<E>::bytes(g_.h().in, row_slots(), row_capacity_, tracks_taps(track)) +
         RowRing<E>::bytes(g_.d().in, rings(g_).planes, strip_capacity_, tracks_taps(track));
     if (!dense_output_) bytes += Scratch::bytes_for<Raw>(row_capacity_);
-    if (slides_) bytes += Scratch::bytes_for<Raw>(lowest_capacity());
     if constexpr (tracks_taps(track)) bytes += Scratch::bytes_for<uint8_t>(strip_capacity_);
     return bytes;
-  }
-
-  int64_t lowest_capacity() const { return (plan_.columns + 2) * channels_ + 2 * lanes<Raw>; }
-
-  // Channels-last vectors that reach past the last channel are overwritten by the next column.
-  Stores stores_of(const void* results, int64_t size) const {
-    const Strides& out = p_.output_strides;
-    const bool first = layout_ == Layout::channels_first;
-    if (!p_.stream || !dense_output_ || (!first && channels_ * size % vector_bytes != 0)) return Stores::cached;
-    return stream_stores(results, out.n * size, out.d * size, out.h * size, (first ? out.c : channels_) * size,
-                         g_.w().out * channels_ * size, plan_.columns * channels_ * size);
   }
 
   // Room for the rows of one window, and of those that are reduced together with it.
@@ -210,9 +190,6 @@ class Separable {
   void keep_plane(const Tile& t, int64_t plane) {
     if (plane_ring_.holds(plane, plane)) return;
     plane_ring_.put(plane, plane);
-    if constexpr (knows_windows && track == Track::values) {
-      if (slides_) return slide_to(t, plane, ToPlane<E>{plane_ring_.row(plane).values});
-    }
     for (int64_t oh = t.h.begin, rows; oh < t.h.end; oh += rows) {
       rows = h_together_ ? alike(t, oh) : mergeable(t, oh);
       const Reduced to{plane_ring_.row(plane, (oh - t.h.begin) * row_length_)};
@@ -224,32 +201,9 @@ class Separable {
     }
   }
 
-  // The rows of one input plane, reduced along w and h.
-  template <class Sink>
-  void slide_to(const Tile& t, int64_t plane, const Sink& sink) const {
-    const Strides& in = p_.input_strides;
-    const Slide<E> slide{g_.h(), g_.w(), t.h, t.w, channels_, input_row(plane, 0), in.h, in.d, lowest_row_};
-    if (layout_ == Layout::channels_first) {
-      if constexpr (slides_along_columns) slide_plane<E, Layout::channels_first>(slide, sink);
-    } else {
-      slide_plane<E, Layout::channels_last>(slide, sink);
-    }
-  }
-
   void merge_planes(const Tile& t, int64_t od) {
     const OutputTaps& planes = d_taps_[od];
     const int count = static_cast<int>(planes.taps.size());
-    if constexpr (knows_windows && track == Track::values) {
-      const int64_t last = planes.position + 2 * g_.d().dilation;
-      if (slides_ && rows_adjoin_ && count == 3 && !plane_ring_.holds(last, last)) {
-        for (int i = 0; i < 2; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
-        plane_ring_.put(last, last);
-        const auto before = [&](int i) { return plane_ring_.row(planes.position + i * g_.d().dilation).values; };
-        return finish_rows(t, od, t.h.begin, t.h.size(), [&](const Output& to) {
-          slide_to(t, last, ThroughLastPlane<E>{{plane_ring_.row(last).values}, before(0), before(1), to});
-        });
-      }
-    }
     for (int i = 0; i < count; ++i) keep_plane(t, planes.position + i * g_.d().dilation);
 
     const int64_t rows = rows_adjoin_ ? t.h.size() : 1;
@@ -327,7 +281,6 @@ class Separable {
   const int64_t row_capacity_;    // lanes of a row, and room for a vector that reaches past it
   const int64_t strip_capacity_;  // the same for the rows that are finished together: all of a tile from the plane ring
   const bool narrow_;             // channels-last with several columns to a vector
-  const bool slides_;             // rows are reduced along w and h at once
   const ReduceColumns<E, Reduced> reduce_to_row_;
   const ReduceColumns<E, Output> reduce_to_output_;
   Scratch scratch_;
@@ -337,7 +290,6 @@ class Separable {
   RowRing<E> plane_ring_;        // the rows of a tile in one input plane, reduced along w and h
   Raw* final_values_ = nullptr;  // of a row, where the output is not dense
   uint8_t* final_codes_ = nullptr;
-  Raw* lowest_row_ = nullptr;
   TapOffsets tap_offsets_;
   const Raw* input_end_;
 

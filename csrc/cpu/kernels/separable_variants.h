@@ -49,10 +49,13 @@ const char* channels_last_refusal(const Forward& given) {
   return common_refusal(p);
 }
 
+// Values, and taps.
+KeptRows kept_rows(const Geometry& g, ScalarType dtype) { return {rings(g), static_cast<int64_t>(size_of(dtype)) + 1}; }
+
 template <Layout layout>
 Plan separable_plan(const Forward& p, int64_t threads) {
-  const int64_t lane_bytes = static_cast<int64_t>(size_of(p.dtype)) + 1;
-  return plan_tiles(in_memory_order(p).problem.geometry, layout, lane_bytes, threads, scratch_budget());
+  const Geometry g = in_memory_order(p).problem.geometry;
+  return plan_tiles(g, layout, kept_rows(g, p.dtype), threads, scratch_budget());
 }
 
 template <Layout layout>

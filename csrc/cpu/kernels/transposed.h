@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "cpu/kernels/gather_backward.h"
-#include "cpu/kernels/separable_variants.h"
+#include "cpu/kernels/sliding_maximum.h"
 #include "cpu/simd/transpose.h"
 
 // Channels-first volumes whose rows are too short for vectors of columns: groups of channels are copied with the
@@ -101,7 +101,7 @@ class TransposedForward {
     const Strides &in = p_.input_strides, &out = p_.output_strides;
     const int64_t to = piece.n * out.n + piece.c * out.c;
     input_.fetch(static_cast<const T*>(p_.input) + piece.n * in.n + piece.c * in.c, in.c, piece.channels, depth.input);
-    inner_->separable.run(0, inner_->plan.units);
+    inner_->run();
     output_.bring_back(static_cast<T*>(p_.output) + to, out.c, piece.channels, depth.output);
     if constexpr (tracks_taps(track)) {
       taps_.bring_back(static_cast<uint8_t*>(p_.taps) + to, out.c, piece.channels, depth.output);
@@ -109,17 +109,35 @@ class TransposedForward {
   }
 
  private:
+  // The channels-last kernel for the copies of a piece.
   struct Inner {
+    static constexpr bool may_slide = knows_windows && !tracks_taps(track);
     Range planes;
     OrderedForward ordered;
     Plan plan;
-    Separable<E, track> separable;
+    std::optional<Separable<E, track>> separable;
+    std::optional<SlidingMaximum<E, Layout::channels_last>> sliding;
 
     Inner(const TransposedForward& outer, const DepthPiece& depth)
-        : planes(depth.output),
-          ordered{outer.problem(depth.d), {}, true},
-          plan(plan_tiles(ordered.problem.geometry, Layout::channels_last, sizeof(T) + 1, 1, scratch_budget() / 4)),
-          separable(ordered, Layout::channels_last, plan) {}
+        : planes(depth.output), ordered{outer.problem(depth.d), {}, true} {
+      const Forward& p = ordered.problem;
+      const bool slides = may_slide && sliding_refusal<Layout::channels_last>(p) == nullptr;
+      const KeptRows kept =
+          slides ? kept_by_sliding<Layout::channels_last>(p.geometry, p.dtype) : kept_rows(p.geometry, p.dtype);
+      plan = plan_tiles(p.geometry, Layout::channels_last, kept, 1, scratch_budget() / 4);
+      if (slides) {
+        if constexpr (may_slide) sliding.emplace(p, plan);
+      } else {
+        separable.emplace(ordered, Layout::channels_last, plan);
+      }
+    }
+
+    void run() {
+      if constexpr (may_slide) {
+        if (sliding) return sliding->run(0, plan.units);
+      }
+      separable->run(0, plan.units);
+    }
   };
 
   Forward problem(const Axis& d) const {
