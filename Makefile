@@ -158,7 +158,8 @@ lint: install
 	csrc/cmake/check_system.sh --tests
 	cmake -B $(BUILD) -DVOXPOOL_BUILD_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON > /dev/null
 	status=0; $(PY) -m pytest tests/python/test_lint.py || status=1; \
-	clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p $(BUILD) csrc/cpu/avx*.cpp tests/cpp/*.cpp || status=1; exit $$status
+	clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p $(BUILD) csrc/cpu/avx*.cpp tests/cpp/*.cpp \
+	  || status=1; exit $$status
 
 clean:
 	rm -rf build dist python/*.egg-info

@@ -2,8 +2,12 @@
 #include <pybind11/stl.h>
 #include <torch/extension.h>
 #include <voxpool/info.h>
-#include <voxpool/ops.h>
 #include <voxpool/routing.h>
+
+#include <array>
+#include <optional>
+#include <string_view>
+#include <variant>
 
 #include "bindings/bind_pool.h"
 #include "bindings/subclass.h"

@@ -55,6 +55,7 @@ std::vector<Case> named_cases() {
       {1, 2, {9, 9, 150}, cube(axis(4, 4, 2, 1, 1))},
       {1, 2, {11, 12, 101}, cube(axis(5, 2, 2, 2, 1))},
       {1, 2, {9, 10, 90}, cube(axis(3, 2, 1, 1, 3))},
+      {1, 1, {7, 8, 300}, cube(axis(3, 2, 1, 1, 3))},  // several vectors of any type
       {1, 2, {9, 10, 40}, cube(axis(2, 5, 1, 0, 2))},  // gaps between windows, scalar columns
       {1, 2, {8, 8, 8}, cube(axis(7, 1, 3, 3, 1))},    // 343 taps: int32 codes
       {1,

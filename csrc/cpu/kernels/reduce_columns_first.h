@@ -132,18 +132,19 @@ struct Phases {
   }
 };
 
-// A compile-time window of dilation 1 over one row: every element is loaded once, on the grid of the row, and what a
-// window shares with the vectors before and after it is shifted in. Tap t of window j is element (t - pad) % stride of
-// group j + (t - pad) / stride, rounded down.
-template <class E, Track track, int stride, int kernel, int pad, class Sink>
+// A compile-time window over one row: every element is loaded once, on the grid of the row, and what a window shares
+// with the vectors before and after it is shifted in. Tap t of window j is element (t * dilation - pad) % stride of
+// group j + (t * dilation - pad) / stride, rounded down.
+template <class E, Track track, int stride, int kernel, int pad, int dilation, class Sink>
 VOXPOOL_INLINE void slide_row_first(const ColumnPass& pass, const InputRows<E>& rows, int64_t window,
                                     const Sink& sink) {
   using Raw = typename E::Raw;
   using Lane = typename E::Lane;
   constexpr int n = lanes<Raw>;
   constexpr int shift = (pad + stride - 1) / stride;  // groups before that of the window
-  constexpr bool needs_before = pad > 0, needs_after = kernel - 1 - pad >= stride;
-  static_assert(shift <= n && (kernel - 1 - pad) / stride <= n);
+  constexpr int last = (kernel - 1) * dilation - pad;
+  constexpr bool needs_before = pad > 0, needs_after = last >= stride;
+  static_assert(shift <= n && last / stride <= n);
 
   const int64_t length = pass.columns.size();
   const Raw* row = rows.data(0, window);
@@ -164,7 +165,7 @@ VOXPOOL_INLINE void slide_row_first(const ColumnPass& pass, const InputRows<E>& 
     }
 
     const auto tap = [&]<int t>(std::integral_constant<int, t>) VOXPOOL_LAMBDA_INLINE {
-      constexpr int from = t - pad + shift * stride, r = from % stride, group = from / stride - shift;
+      constexpr int from = t * dilation - pad + shift * stride, r = from % stride, group = from / stride - shift;
       if constexpr (group < 0) return across_two<Lane, n + group>(before.of[r], here.of[r]);
       if constexpr (group == 0) return here.of[r];
       if constexpr (group > 0) return across_two<Lane, group>(here.of[r], after.of[r]);
@@ -182,12 +183,12 @@ VOXPOOL_INLINE void slide_row_first(const ColumnPass& pass, const InputRows<E>& 
   }
 }
 
-template <class E, Track track, int stride, int kernel, int pad, class Sink>
+template <class E, Track track, int stride, int kernel, int pad, int dilation, class Sink>
 void slide_columns_first(const ColumnPass& given, InputRows<E> rows, const Sink& sink) {
   if (rows.count > 1) return reduce_columns_first<E, track, stride, 0>(given, rows, sink);
   const ColumnPass pass = given;
   for (int64_t i = 0; i < rows.windows; ++i) {
-    slide_row_first<E, track, stride, kernel, pad>(pass, rows, i, sink.after(i * rows.output_step));
+    slide_row_first<E, track, stride, kernel, pad, dilation>(pass, rows, i, sink.after(i * rows.output_step));
   }
 }
 
@@ -223,16 +224,17 @@ void reduce_columns_first_scalar(const ColumnPass& pass, InputRows<E> rows, cons
 
 template <class E, Track track, class Sink>
 ReduceColumns<E, Sink> select_reduce_columns_first(const Axis& w) {
-  const auto is = [&](int64_t stride, int64_t kernel, int64_t pad) {
-    return w.dilation == 1 && w.stride == stride && w.kernel == kernel && w.pad_begin == pad;
+  const auto is = [&](int64_t stride, int64_t kernel, int64_t pad, int64_t dilation = 1) {
+    return w.dilation == dilation && w.stride == stride && w.kernel == kernel && w.pad_begin == pad;
   };
   if constexpr (knows_windows) {
-    if (is(1, 3, 0)) return slide_columns_first<E, track, 1, 3, 0, Sink>;
-    if (is(1, 3, 1)) return slide_columns_first<E, track, 1, 3, 1, Sink>;
+    if (is(1, 3, 0)) return slide_columns_first<E, track, 1, 3, 0, 1, Sink>;
+    if (is(1, 3, 1)) return slide_columns_first<E, track, 1, 3, 1, 1, Sink>;
     if (is(2, 2, w.pad_begin)) return reduce_columns_first<E, track, 2, 2, Sink>;
-    if (is(2, 3, 0)) return slide_columns_first<E, track, 2, 3, 0, Sink>;
-    if (is(2, 3, 1)) return slide_columns_first<E, track, 2, 3, 1, Sink>;
-    if (is(2, 5, 2)) return slide_columns_first<E, track, 2, 5, 2, Sink>;
+    if (is(2, 3, 0)) return slide_columns_first<E, track, 2, 3, 0, 1, Sink>;
+    if (is(2, 3, 1)) return slide_columns_first<E, track, 2, 3, 1, 1, Sink>;
+    if (is(2, 3, 1, 3)) return slide_columns_first<E, track, 2, 3, 1, 3, Sink>;
+    if (is(2, 5, 2)) return slide_columns_first<E, track, 2, 5, 2, 1, Sink>;
     if (is(3, 3, w.pad_begin)) return reduce_columns_first<E, track, 3, 3, Sink>;
   }
   switch (w.stride) {
