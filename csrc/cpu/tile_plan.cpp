@@ -31,13 +31,14 @@ Plan cut_for_threads(const Geometry& g, const Plan& whole, int64_t step, int64_t
   double fewest = std::numeric_limits<double>::infinity();
   for (int64_t chunks = 1; chunks <= std::min(wanted, g.d().out); ++chunks) {
     const int64_t planes = ceil_div(g.d().out, chunks);
+    if (planes == best.planes && chunks > 1) continue;  // nothing new
     for (const int64_t pieces : {threads, wanted}) {
       const int64_t strips = std::clamp<int64_t>(ceil_div(pieces, whole.units * chunks), 1, whole.rows);
       const Plan plan = plan_of(planes, rounded_up(ceil_div(whole.rows, strips), step, whole.rows));
       const double rows_read = static_cast<double>(ceil_div(plan.units, threads)) *
                                static_cast<double>(input_planes(g.d(), plan.planes)) *
                                static_cast<double>(input_planes(g.h(), plan.rows));
-      if (rows_read > fewest) continue;
+      if (rows_read >= fewest) continue;
       fewest = rows_read;
       best = plan;
     }
@@ -74,11 +75,11 @@ Plan plan_tiles(const Geometry& g, Layout layout, const KeptRows& kept, int64_t 
   const int64_t volumes = g.batch * (layout == Layout::channels_first ? g.channels : 1);
   const int64_t column_bytes = kept.lane_bytes * (layout == Layout::channels_first ? 1 : g.channels);
   const Rings& ring = kept.rings;
-  const int64_t step = kept.rows_at_once;
+  const int64_t step = kept.row_step;
 
   // Whole rows stream best: channels-last k3 s2 took a third longer in tiles of half the width. Yet tiles read their
-  // common halo twice, so below two rows the width gives way.
-  const int64_t few_rows = std::min(g.h().out, std::max<int64_t>(step, 2));
+  // common halo twice, so below two rows, or a step of them, the width gives way.
+  const int64_t few_rows = std::max(step, std::min<int64_t>(g.h().out, 2));
   const int64_t kept_rows = ring.rows + ring.planes * few_rows;
   const int64_t most_columns = budget / (column_bytes * std::max<int64_t>(kept_rows, 1));
   const int64_t columns = even_share(g.w().out, std::max<int64_t>(most_columns, std::min<int64_t>(g.w().out, 16)));

@@ -29,12 +29,11 @@ Rings rings(const Geometry& geometry);
 // the system, 256 KiB where it does not tell.
 int64_t scratch_budget();
 
-// What a kernel keeps of a tile: rows and planes, `lane_bytes` for an element of them. It works best where the rows of
-// a tile are a multiple of `rows_at_once`.
+// What a kernel keeps of a tile: rows and planes, `lane_bytes` for an element of them, and rows by the `row_step`.
 struct KeptRows {
   Rings rings;
   int64_t lane_bytes;
-  int64_t rows_at_once = 1;
+  int64_t row_step = 1;
 };
 
 // Tiles as large as leave what is kept of them within `budget` bytes, and enough of them for `threads`.

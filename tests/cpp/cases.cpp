@@ -85,21 +85,23 @@ std::vector<Case> named_cases() {
   return cases;
 }
 
-std::vector<Case> sliding_cases() {
+std::vector<Case> sliding_cases(int count, uint32_t seed) {
+  std::mt19937 random(seed);
+  const auto pick = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random() % static_cast<uint32_t>(high - low + 1));
+  };
+  const int64_t widths[] = {1, 2, 3, 5, 16, 33, 70}, channels[] = {1, 2, 16, 64};
   std::vector<Case> cases;
-  for (const int64_t begin : {0, 1, 2}) {
-    for (const int64_t end : {0, 1, 2}) {
-      for (const int64_t depth : {1, 2, 3, 4, 5, 8}) {
-        if (depth + begin + end < 3) continue;
-        const auto i = static_cast<int64_t>(cases.size());
-        const int64_t heights[] = {3, 4, 5, 7, 10}, widths[] = {2, 5, 16, 33};
-        const Window window{{axis(3, 1, begin, end, 1), axis(3, 1, i % 3, i / 3 % 3, 1), axis(3, 1, i % 2, 1, 1)},
-                            false,
-                            PaddingRule::pairs,
-                            3};
-        cases.push_back({1, i % 4 == 0 ? 64 : 2, {depth, heights[i % 5], widths[i % 4]}, window});
-      }
+  while (static_cast<int>(cases.size()) < count) {
+    Case c{1, channels[pick(0, 3)], {pick(1, 8), pick(1, 10), widths[pick(0, 6)]}, {}};
+    c.window.padding_rule = PaddingRule::pairs;
+    bool fits = true;
+    for (int i = 0; i < 3; ++i) {
+      c.window.axes[i] = axis(3, 1, pick(0, 2), pick(0, 2), 1);
+      fits &= c.in[i] + c.window.axes[i].pad_begin + c.window.axes[i].pad_end >= 3;
     }
+    if (pick(0, 5) == 0) c.window.axes[0] = axis(1, pick(1, 2), 0, 0, 1);
+    if (fits) cases.push_back(c);
   }
   return cases;
 }

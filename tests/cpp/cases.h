@@ -22,10 +22,10 @@ struct Case {
 
 std::vector<Case> named_cases();
 
-// Windows of 3 x 3 x 3 that move by one element, with every padding along d, which they are taken along in pairs.
-std::vector<Case> sliding_cases();
-
 // `count` valid geometries, the same for the same seed on every machine.
 std::vector<Case> random_cases(int count, uint32_t seed);
+
+// The same of windows of 3 x 3 x 3, and some of 1 x 3 x 3, that move by one element, in any padding.
+std::vector<Case> sliding_cases(int count, uint32_t seed);
 
 }  // namespace voxpool::testing

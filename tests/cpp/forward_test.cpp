@@ -23,10 +23,12 @@ TEST(Forward, EveryVariantEqualsBruteForceOnNamedCases) {
   for (const cpu::Capability capability : cpu::available_capabilities()) {
     for (const Variant<Forward>* variant : cpu::kernel_table(capability).forward) {
       for (const ScalarType dtype : all_types) {
+        const std::string_view variant_name = variant->name;
         // A row of one such element is already more than a quarter of a vector.
-        const bool none = capability == cpu::Capability::baseline && size_of(dtype) == 8 &&
-                          std::string_view(variant->name).starts_with("transposed");
+        const bool too_wide =
+            capability == cpu::Capability::baseline && size_of(dtype) == 8 && variant_name.starts_with("transposed");
         for (const bool taps : {false, true}) {
+          const bool none = too_wide || (taps && variant_name.starts_with("sliding"));
           for (const bool relu : {false, true}) {
             const std::string name = label(*variant, capability) + kind_of(dtype, taps, relu);
             EXPECT_EQ(counts[name] == 0, none) << name;
@@ -49,10 +51,10 @@ TEST(Forward, TilesOfTheSmallestSizeGiveTheSameResult) {
   }
 }
 
-TEST(Forward, WindowsThatMoveByOneElementEqualBruteForceInEveryPadding) {
+TEST(Forward, WindowsThatMoveByOneElementEqualBruteForce) {
   int runs = 0;
   uint32_t seed = 700;
-  for (const Case& c : sliding_cases()) {
+  for (const Case& c : sliding_cases(100, 11)) {
     for (const Order order : {Order::channels_first, Order::channels_last}) {
       for (const Tiles tiles : {Tiles::own, Tiles::smallest}) {
         compare_forward(c, order, ++seed, cpu_runners<Forward>(tiles), &runs);

@@ -24,23 +24,23 @@ Window line(int64_t kernel, int64_t stride, int64_t pad) {
   return {{one, one, {kernel, stride, pad, pad, 1}}, false, PaddingRule::pairs, 3};
 }
 
+enum class Results { values, taps, indices };
+
 // A forward and a backward problem on zeros, all of whose taps are the first.
 struct Problems {
-  Problems(int64_t channels, std::array<int64_t, 3> in, const Window& window, Order order, bool with_indices)
+  Problems(int64_t channels, std::array<int64_t, 3> in, const Window& window, Order order, Results results)
       : g(make_geometry(batch, channels, in, window)),
         outputs(channels * g.output_volume()),
         inputs(channels * g.input_volume()),
         input(static_cast<size_t>(inputs)),
         output(static_cast<size_t>(outputs)),
         taps(static_cast<size_t>(outputs)),
-        indices(with_indices ? static_cast<size_t>(outputs) : 0) {
+        indices(results == Results::indices ? static_cast<size_t>(outputs) : 0) {
     const Strides to = strides_of(order, channels, {g.d().out, g.h().out, g.w().out});
     const Strides from = strides_of(order, channels, in);
-    forward = {g, ScalarType::f32, tap_code(g), input.data(), from, output.data(), taps.data(), nullptr, to};
-    if (with_indices) {
-      forward.taps = nullptr;
-      forward.indices = indices.data();
-    }
+    forward = {g, ScalarType::f32, tap_code(g), input.data(), from, output.data(), nullptr, nullptr, to};
+    if (results == Results::taps) forward.taps = taps.data();
+    if (results == Results::indices) forward.indices = indices.data();
     backward = {g, ScalarType::f32, tap_code(g), output.data(), taps.data(), to, input.data(), from};
   }
 
@@ -68,13 +68,14 @@ int64_t most_scratch(const Variant<Problem>& variant, const Problem& p) {
   return static_cast<int64_t>(scratch_memory().most_bytes);
 }
 
-// Half of the second-level cache; or tiles of 16 columns and 2 rows where that is more, the smallest there are. Beside
-// it tables, and the rows that are reduced together.
+// Half of the second-level cache; or tiles of 16 columns and 2 rows where that is more, the smallest there are, of 4
+// rows of two planes where windows move by one element. Beside it tables, and the rows that are reduced together.
 int64_t bound(const Geometry& g, Order order) {
   const int64_t lanes_per_column = order == Order::channels_last ? g.channels : 1;
   const cpu::Rings rings = cpu::rings(g);
   const int64_t lanes = std::min<int64_t>(16, g.w().out) * lanes_per_column;
-  const int64_t smallest = (rings.rows + rings.planes * std::min<int64_t>(g.h().out, 2)) * lanes * 5;
+  const int64_t rows = rings.rows + rings.planes * std::min<int64_t>(g.h().out, 2);
+  const int64_t smallest = std::max(rows * lanes * 5, 4 * 2 * lanes * 4);
   int64_t positions = 0;
   for (const Axis& axis : g.axes) positions += axis.in + axis.out;
   const int64_t together = (2048 + 64 + lanes) * (g.h().stride + 2) * 5;
@@ -99,21 +100,23 @@ struct Wide {
 TEST(Scratch, StaysBelowItsBoundHoweverLargeTheTensor) {
   const Wide cases[] = {
       {2, {1, 1, 20000}, line(255, 1, 127)},  // 20000 positions, each read by 255 windows
-      {1, {1, 1, 300000}, line(3, 2, 1)},    {64, {1, 256, 256}, cube(2, 2, 0)}, {3, {2, 400, 400}, cube(3, 1, 1)},
-      {2000, {3, 9, 9}, cube(3, 1, 1)},      {16, {9, 9, 3}, cube(3, 2, 1)},     {4, {40, 40, 40}, cube(6, 1, 3)},
-      {4, {30, 30, 30}, cube(3, 1, 1, 10)},  {1, {600, 8, 8}, cube(3, 1, 1)},    {1, {8, 6000, 8}, cube(5, 4, 2)},
+      {1, {1, 1, 300000}, line(3, 2, 1)},    {64, {1, 256, 256}, cube(2, 2, 0)},  {3, {2, 400, 400}, cube(3, 1, 1)},
+      {2000, {3, 9, 9}, cube(3, 1, 1)},      {16, {9, 9, 3}, cube(3, 2, 1)},      {4, {40, 40, 40}, cube(6, 1, 3)},
+      {4, {30, 30, 30}, cube(3, 1, 1, 10)},  {1, {600, 8, 8}, cube(3, 1, 1)},     {1, {8, 6000, 8}, cube(5, 4, 2)},
+      {64, {8, 1, 4096}, cube(3, 1, 1)},     {1, {8, 1, 1 << 18}, cube(3, 1, 1)}, {512, {4, 2, 100}, cube(3, 1, 1)},
+      {1, {4, 30000, 9}, cube(3, 1, 1)},     {64, {4, 57, 57}, cube(3, 1, 1)},    {2048, {3, 5, 9}, cube(3, 1, 1)},
   };
   int runs = 0;
   for (const Wide& c : cases) {
     for (const Order order : {Order::channels_first, Order::channels_last}) {
-      for (const bool with_indices : {false, true}) {
+      for (const Results results : {Results::values, Results::taps, Results::indices}) {
         Window window = c.window;
         if (c.in[0] == 1) window.axes[0] = {1, 1, 0, 0, 1};
-        const Problems p(c.channels, c.in, window, order, with_indices);
+        const Problems p(c.channels, c.in, window, order, results);
         for (const cpu::Capability capability : cpu::available_capabilities()) {
           const cpu::KernelTable& table = cpu::kernel_table(capability);
           expect_bounded(table.forward, p.forward, order, &runs);
-          if (!with_indices) expect_bounded(table.backward, p.backward, order, &runs);
+          if (results == Results::taps) expect_bounded(table.backward, p.backward, order, &runs);
         }
       }
     }
@@ -145,9 +148,11 @@ void expect_exceptions(cpu::VariantList<Problem> variants, const Problem& p, int
 TEST(Scratch, AFailedRequestIsAnExceptionAndLeavesNothingBehind) {
   int failures = 0;
   for (const Order order : {Order::channels_first, Order::channels_last}) {
-    // Rows of three columns, and channels enough, for the kernels on copies; both kinds of windows.
-    for (const Window& window : {cube(3, 2, 1), cube(2, 2, 0)}) {
-      const Problems p(20, {6, 6, 6}, window, order, false);
+    // Rows of three columns, and channels enough, for the kernels on copies; windows of every kind.
+    const Problems all[] = {{20, {6, 6, 6}, cube(3, 2, 1), order, Results::taps},
+                            {20, {6, 6, 6}, cube(2, 2, 0), order, Results::taps},
+                            {16, {6, 6, 4}, cube(3, 1, 1), order, Results::values}};
+    for (const Problems& p : all) {
       for (const cpu::Capability capability : cpu::available_capabilities()) {
         const cpu::KernelTable& table = cpu::kernel_table(capability);
         expect_exceptions(table.forward, p.forward, &failures);

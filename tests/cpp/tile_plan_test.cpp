@@ -103,7 +103,7 @@ TEST(TilePlan, ThreadsReadFewRowsTwice) {
   EXPECT_LT(rows_read, 2 * 8 * 28);  // planes one by one: 8 * 3 * 28
 }
 
-TEST(TilePlan, TilesHaveAsManyRowsAsAreTakenAtOnce) {
+TEST(TilePlan, TilesHaveWholeStepsOfRows) {
   Window k3;
   for (WindowAxis& a : k3.axes) a = {3, 1, 1, 1, 1};
   for (const int64_t height : {3, 4, 7, 56, 57, 112}) {

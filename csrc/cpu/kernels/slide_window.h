@@ -26,8 +26,9 @@ int64_t slots_of_strip(int64_t columns, int64_t channels, int64_t lanes) {
   return ceil_div(columns, 2) * (channels / lanes) * 2 * slide_rows;
 }
 
-// What the strips of a plane have in common. In place of a row or a column outside the input stands the nearest one
-// inside: as no window is all padding, it is one of the same window, and counts only once.
+// What the strips of a plane have in common. In place of a row outside the input stands the nearest one inside, and of
+// a column in channels-last: as no window is all padding, it is one of the same window, and taking it twice changes
+// nothing.
 template <class E>
 struct Slide {
   using Raw = typename E::Raw;
@@ -43,7 +44,7 @@ struct Slide {
   }
 };
 
-// Asks for the input at the columns of a strip, in the rows of its output and some elements further on.
+// Asks for the input at the columns of a strip, some rows further on.
 template <class E, int rows>
 struct Ahead {
   const typename E::Raw* first;
@@ -145,7 +146,9 @@ __attribute__((noinline)) void slide_strip(const Slide<E>& given, const Strip& s
   const Range columns = strip.columns;
   const typename E::Raw* row[rows + 2];
   slide.rows_of(strip, plane, row);
-  const Ahead<E, rows> later{plane + ahead + strip.rows.begin * slide.row_stride + columns.begin * slide.channels,
+  // The rows that the strip there does not share with the one before it.
+  const int64_t new_row = slide.h.start(strip.rows.begin) + 2;
+  const Ahead<E, rows> later{plane + ahead + new_row * slide.row_stride + columns.begin * slide.channels,
                              slide.row_stride};
   if constexpr (layout == Layout::channels_last) {
     slide_last<E, rows>(slide, columns, row, later, sink);

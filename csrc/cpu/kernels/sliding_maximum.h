@@ -13,9 +13,8 @@
 //   P2 comes: the first is max(both, P2), which ends the use of `both`, and P2 takes its place;
 //   P3 comes: `both` becomes max(P2, P3), the second is max(second, both), and P3 becomes `second`.
 //
-// So two planes stay in the second-level cache and an output costs one and a half loads and stores there, where a ring
-// of the three planes of a window costs two loads and a store. Later planes stand first in maximum(): ties stay with
-// the earlier tap.
+// Two planes in the second-level cache do what takes three in a ring of the planes of a window, and are loaded less
+// often. Later planes stand first in maximum(): ties stay with the earlier tap.
 namespace voxpool::cpu::VOXPOOL_UNIT {
 namespace {
 
@@ -100,6 +99,8 @@ class SlidingMaximum {
         g_(p.geometry),
         plan_(plan),
         channels_(layout == Layout::channels_first ? 1 : g_.channels),
+        plane_stride_(g_.d().in > 1 ? p.input_strides.d : 0),
+        row_stride_(g_.h().in > 1 ? p.input_strides.h : 0),
         strip_lanes_(slots_of_strip<layout>(plan.columns, channels_, lanes<Lane>) * lanes<Lane>),
         kept_lanes_(g_.d().kernel == 1 ? 0 : strip_lanes_ * ceil_div(plan.rows, int64_t{slide_rows})),
         stores_(stores_of(p, layout, plan, p.output, sizeof(Raw))),
@@ -154,22 +155,22 @@ class SlidingMaximum {
     });
   }
 
-  // Reduces a plane, or the nearest one inside the input; `sink_of(strip, lane)` takes a strip of it, whose part of
-  // what is kept begins at a lane. Asks for the rows that come next, in this plane or the one that is `planes` further
-  // on.
+  // Reduces a plane, or the nearest one inside the input: as no window is all padding, that is one of the same window,
+  // and taking it twice changes nothing. `sink_of(strip, lane)` takes a strip, whose part of what is kept begins at a
+  // lane. Asks for the rows that come next, in this plane or the one that is `planes` further on.
   template <class SinkOf>
   void slide(const Tile& t, int64_t plane, int64_t planes, const SinkOf& sink_of) const {
-    const Strides& in = p_.input_strides;
-    const Slide<E> slide{g_.h(), g_.w(), channels_, in.h};
-    const Raw* from = volume_ + std::clamp<int64_t>(plane, 0, g_.d().in - 1) * in.d;
-    const int64_t row_bytes = std::max<int64_t>(in.h * static_cast<int64_t>(sizeof(Raw)), 1);
+    const Raw* from = volume_ + std::clamp<int64_t>(plane, 0, g_.d().in - 1) * plane_stride_;
+    const Slide<E> slide{g_.h(), g_.w(), channels_, row_stride_};
+    const int64_t row_bytes = std::max<int64_t>(row_stride_ * static_cast<int64_t>(sizeof(Raw)), 1);
     const int64_t rows_ahead = layout == Layout::channels_last ? slide_rows : ceil_div(prefetch_bytes, row_bytes);
     int64_t lane = 0;
     for (int64_t oh = t.h.begin; oh < t.h.end; oh += slide_rows, lane += strip_lanes_) {
       const Strip strip{{oh, std::min(oh + slide_rows, t.h.end)}, t.w};
       const bool leaves = oh + rows_ahead >= t.h.end;
-      const int64_t ahead = rows_ahead * in.h + (leaves ? planes * in.d - t.h.size() * in.h : 0);
-      const FirstRows sink{sink_of(strip, lane), strip.rows.size()};
+      const int64_t ahead =
+          leaves ? planes * plane_stride_ + (rows_ahead - t.h.size()) * row_stride_ : rows_ahead * row_stride_;
+      const FirstRows<decltype(sink_of(strip, lane))> sink{sink_of(strip, lane), strip.rows.size()};
       if (strip.rows.size() > 2) {
         slide_strip<E, layout, slide_rows>(slide, strip, from, ahead, sink);
       } else {
@@ -186,7 +187,8 @@ class SlidingMaximum {
   const Forward& p_;
   const Geometry& g_;
   const Plan& plan_;
-  const int64_t channels_;  // lanes per column
+  const int64_t channels_;                   // lanes per column
+  const int64_t plane_stride_, row_stride_;  // of the input, 0 where there is one
   const int64_t strip_lanes_, kept_lanes_;
   const Stores stores_;
   Scratch scratch_;
@@ -206,24 +208,26 @@ const char* sliding_refusal(const Forward& p) {
   if (!slides(g.h()) || !slides(g.w())) return "windows are not 3 x 3 that move by one element along h and w";
   if (g.d().kernel != 1 && !slides(g.d())) return "windows are not 1 x 3 x 3, or 3 x 3 x 3 that move by one plane";
   if (!has_dense_rows(p, layout)) return "rows of the output are not one run of memory";
-  if (!in_memory_order(p).in_scan_order) return "the axes d, h, w are not in this order in memory";
   if constexpr (layout == Layout::channels_first) {
     if (g.w().pad_begin > 1) return "rows begin with more than one column of padding";
     return channels_first_refusal(p);
   } else {
+    if (const char* refusal = channels_last_refusal(p)) return refusal;
+    if (!in_memory_order(p).in_scan_order) return "the axes d, h, w are not in this order in memory";
     if (p.input_strides.w != g.channels) return "columns do not lie next to each other";
-    if (g.channels * static_cast<int64_t>(size_of(p.dtype)) % vector_bytes != 0) return "channels do not fill vectors";
-    return channels_last_refusal(p);
+    if (g.channels % (vector_bytes / static_cast<int64_t>(size_of(p.dtype))) != 0)
+      return "channels do not fill vectors";
+    return nullptr;
   }
 }
 
-// Two planes of whole vectors.
+// Two planes: of whole vectors of columns in channels-first, of pairs of columns in channels-last.
 template <Layout layout>
 KeptRows kept_by_sliding(const Geometry& g, ScalarType dtype) {
-  const int64_t size = static_cast<int64_t>(size_of(dtype)), columns = g.w().out;
-  const int64_t channels = layout == Layout::channels_first ? 1 : g.channels;
-  const int64_t row_bytes = slots_of_strip<layout>(columns, channels, vector_bytes / size) / slide_rows * vector_bytes;
-  const int64_t lane_bytes = columns > 0 && channels > 0 ? ceil_div(row_bytes, columns * channels) : size;
+  const auto size = static_cast<int64_t>(size_of(dtype));
+  const int64_t step = layout == Layout::channels_first ? vector_bytes / size : 2;
+  const int64_t columns = std::clamp<int64_t>(g.w().out, 1, 1 << 20);  // of more, the last step adds next to nothing
+  const int64_t lane_bytes = ceil_div(ceil_div(columns, step) * step * size, columns);
   return {{0, g.d().kernel == 1 ? 0 : 2}, lane_bytes, slide_rows};
 }
 
