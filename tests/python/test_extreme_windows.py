@@ -88,3 +88,16 @@ def test_lengths_near_2_31(huge, axes, capability):
         actual = everything(voxpool.max_pool3d, layout(x), (kernel, stride, padding, dilation), gradient)
         for a, b in zip(actual, (torch.from_numpy(values), torch.from_numpy(indices), grad_input), strict=True):
             assert_same(a, b, strides=False)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("window", [(3, 1, 1), ((1, 3, 3), 1, (0, 1, 1)), (3, 2, 1)], ids=str)
+def test_empty_batches_of_enormous_volumes(window, axis, capability):
+    """Lengths whose products with anything else are beyond an int64, where nothing has to be pooled."""
+    size = [1, 1, 1]
+    size[axis] = 2**62
+    x = torch.empty(0, 1, *size)
+    y = voxpool.max_pool3d(x, *window)
+    size[axis] //= 2 if window[1] == 2 else 1
+    assert y.shape == (0, 1, *size)
+    assert capability in voxpool.explain(x, *window)
